@@ -1,0 +1,69 @@
+"""Names of accounts, and the globs that select them.
+
+A name is made of segments of ``[a-z0-9][a-z0-9._-]*`` joined by ``/``. In a glob ``*`` stays within
+a segment and ``**`` crosses. Some words are not segments, because they end routes of the HTTP API
+(``/v1/accounts/{account}/token``). No other character can occur, so that a name is safe in URLs,
+headers, log lines and file names (CHECKLIST 150).
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+RESERVED_SEGMENTS: Final = frozenset({"token", "refresh", "revoke", "rename"})
+LONGEST_NAME: Final = 200  # fits every database's index and one line of a terminal
+
+_SEGMENT: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_GLOB_SEGMENT: Final = re.compile(r"\*\*|[a-z0-9.*_-]+")
+
+
+def check_account_name(name: str) -> str:
+    """Return the name if it is one.
+
+    Raises:
+        ValueError: says which rule it breaks.
+    """
+    if not name or len(name) > LONGEST_NAME:
+        raise ValueError(f"an account name has 1 to {LONGEST_NAME} characters")
+    for segment in name.split("/"):
+        if _SEGMENT.fullmatch(segment) is None:
+            raise ValueError(
+                f"{name!r} is not an account name: segments of a-z, 0-9, '.', '_' and '-', "
+                "each beginning with a letter or digit, joined by '/'"
+            )
+        if segment in RESERVED_SEGMENTS:
+            raise ValueError(f"{name!r} is not an account name: {segment!r} is reserved")
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountGlob:
+    """A pattern over account names; `parse_glob` makes one."""
+
+    text: str
+    _pattern: re.Pattern[str] = field(repr=False, compare=False)
+
+    def matches(self, name: str) -> bool:
+        """Tell whether the whole name fits."""
+        return self._pattern.fullmatch(name) is not None
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether it names one account and no other."""
+        return "*" not in self.text
+
+
+def parse_glob(text: str) -> AccountGlob:
+    """Read a glob.
+
+    Raises:
+        ValueError: it holds a character that no account name has.
+    """
+    if not text or any(_GLOB_SEGMENT.fullmatch(segment) is None for segment in text.split("/")):
+        raise ValueError(
+            f"{text!r} does not select accounts: use names, '*' within a segment, '**' across"
+        )
+    parts = re.split(r"(\*\*|\*)", text)
+    translate = {"**": ".*", "*": "[^/]*"}
+    pattern = "".join(translate.get(part) or re.escape(part) for part in parts)
+    return AccountGlob(text=text, _pattern=re.compile(pattern))
