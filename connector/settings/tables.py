@@ -1,0 +1,152 @@
+"""Reads ``[vault]``, ``[daemon]``, ``[http]`` and ``[notify]``."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from connector.oauth.endpoint_url import check_endpoint_url, is_loopback_host
+from connector.secret import REFERENCE_KINDS, Secret, SecretReference
+from connector.settings.values import DaemonSettings, HttpSettings, NotifySettings, VaultSettings
+from connector.toml_section import Section
+
+DEFAULT_PORT: Final = 8470
+SEALS: Final = ("keyring", "env", "file", "credential")
+_POSTGRES_SCHEMES: Final = ("postgresql", "postgres")
+
+
+def read_vault(section: Section, *, allow_plaintext: bool = False) -> VaultSettings:
+    """Read ``[vault]``.
+
+    Args:
+        section: the table.
+        allow_plaintext: a literal password in the URL is accepted.
+    """
+    url, password = _read_vault_url(section, allow_plaintext=allow_plaintext)
+    kind, colon, name = section.text("seal", "keyring").partition(":")
+    if kind == "passphrase":
+        section.problem(
+            "seal", "a passphrase is not available in this version", f"one of: {', '.join(SEALS)}"
+        )
+    elif kind not in SEALS:
+        section.problem(
+            "seal", f"{kind!r} is no seal", "one of: keyring, env:NAME, file:PATH, credential:NAME"
+        )
+    elif kind != "keyring" and not name:
+        section.problem("seal", f"{kind} needs a name", f'write seal = "{kind}:NAME"')
+    elif kind == "keyring" and colon:
+        section.problem("seal", "keyring takes no name", 'write seal = "keyring"')
+    section.finish()
+    return VaultSettings(url=url, password=password, seal_kind=kind, seal_name=name)
+
+
+def read_daemon(section: Section) -> DaemonSettings:
+    """Read ``[daemon]``."""
+    host = section.text("host", "127.0.0.1")
+    if not is_loopback_host(host):
+        section.problem(
+            "host",
+            f"{host!r} is not a loopback address",
+            'use host = "127.0.0.1" and a reverse proxy with TLS, its address in public_url',
+        )
+    socket = section.text("socket", "connector.sock")
+    public_url = section.text("public_url").rstrip("/")
+    if public_url:
+        _check_public_url(section, public_url)
+    daemon = DaemonSettings(
+        host=host,
+        port=section.integer("port", DEFAULT_PORT, lowest=1, highest=65535),
+        socket=section.folder / Path(socket).expanduser() if socket else None,
+        public_url=public_url,
+    )
+    section.finish()
+    return daemon
+
+
+def read_http(section: Section) -> HttpSettings:
+    """Read ``[http]``."""
+    proxy = section.optional_text("proxy")
+    if proxy and urlsplit(proxy).scheme not in {"http", "https"}:
+        remedy = 'write proxy = "http://proxy.example:3128"'
+        section.problem("proxy", "is not an http or https URL", remedy)
+    ca_file = section.optional_text("ca_file")
+    path = section.folder / Path(ca_file).expanduser() if ca_file else None
+    if path is not None and not path.is_file():
+        section.problem("ca_file", f"there is no file {path}", "name a PEM file")
+    section.finish()
+    return HttpSettings(proxy=proxy, ca_file=str(path) if path else None)
+
+
+def read_notify(section: Section) -> NotifySettings:
+    """Read ``[notify]``."""
+    settings = NotifySettings(urls=section.texts("urls"), command=section.texts("command"))
+    section.finish()
+    return settings
+
+
+def absolute_sqlite_url(url: str, folder: Path) -> str:
+    """Make the path of a SQLite URL absolute: it is relative to the configuration's folder."""
+    path = Path(url.removeprefix("sqlite:///")).expanduser()
+    return f"sqlite:///{(folder / path).resolve()}"
+
+
+def _check_public_url(section: Section, url: str) -> None:
+    """Report a public URL that no redirect URI can be made of."""
+    remedy = 'write public_url = "https://connector.example"'
+    try:
+        check_endpoint_url(url)
+    except ValueError as error:
+        section.problem("public_url", str(error), remedy)
+        return
+    if "?" in url or urlsplit(url).path:  # our pages and cookies stand at the top of their host
+        section.problem("public_url", "must have neither a path nor a query", remedy)
+
+
+def _read_vault_url(
+    section: Section, *, allow_plaintext: bool
+) -> tuple[str | SecretReference, SecretReference | None]:
+    url = section.text("url", "sqlite:///vault.db")
+    kind, _, name = url.partition(":")
+    if kind in REFERENCE_KINDS and name:
+        return section.reference("url", kind, name), None
+    if url.startswith("sqlite:///"):
+        if not url.removeprefix("sqlite:///") or ":memory:" in url:
+            section.problem("url", "names no file", 'write url = "sqlite:///vault.db"')
+        return absolute_sqlite_url(url, section.folder), None
+    scheme, separator, rest = url.partition("://")
+    if scheme not in _POSTGRES_SCHEMES or not separator:
+        remedy = 'write "sqlite:///vault.db" or "postgresql://…"'
+        section.problem("url", "is no database URL", remedy)
+        return "", None
+    return _split_password(section, f"postgresql://{rest}", allow_plaintext=allow_plaintext)
+
+
+def _split_password(
+    section: Section, url: str, *, allow_plaintext: bool
+) -> tuple[str, SecretReference | None]:
+    """Take the password out of a URL, so that the URL may be shown."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        remedy = "percent-encode what is special in its password: '/' is %2F"
+        section.problem("url", "is no database URL", remedy)
+        return "", None
+    if parts.password is None:
+        return url, None
+    user, _, host = parts.netloc.rpartition("@")
+    user = user.partition(":")[0]
+    shown = url.replace(parts.netloc, f"{user}@{host}" if user else host, 1)
+    password = unquote(parts.password)
+    kind, _, name = password.partition(":")
+    if kind in REFERENCE_KINDS and name:
+        return shown, section.reference("url", kind, name)
+    is_from_environment = "vault.url" in section.overrides
+    if password and not (allow_plaintext or is_from_environment):
+        section.problem(
+            "url",
+            "holds a literal password",
+            "put a reference in its place (postgresql://user:env:NAME@host/…), "
+            "or set allow_plaintext_secrets = true",
+        )
+    literal = Secret(password) if password else None
+    return shown, section.reference("url", "literal", "", literal=literal) if literal else None

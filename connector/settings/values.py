@@ -1,0 +1,143 @@
+"""What a configuration says, as values. Secrets are references here; nothing has been read yet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connector.account_name import AccountGlob
+from connector.providers.declared_registration import DeclaredRegistration
+from connector.providers.provider import Provider
+from connector.schedule import Schedule
+from connector.secret import SecretReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultSettings:
+    """Where the vault is and what seals it.
+
+    Attributes:
+        url: ``sqlite:///PATH``, absolute, or ``postgresql://…`` without a password; a reference
+            to one where the whole URL is a secret.
+        password: of Postgres, where the URL names one.
+        seal_kind: ``keyring``, ``env``, ``file`` or ``credential``.
+        seal_name: the variable, path or credential.
+    """
+
+    url: str | SecretReference
+    password: SecretReference | None
+    seal_kind: str
+    seal_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """Where the daemon listens.
+
+    Attributes:
+        host: a loopback address.
+        port: TCP port.
+        socket: path of the Unix socket; None: no socket.
+        public_url: the https address under which people reach it, where there is one.
+    """
+
+    host: str
+    port: int
+    socket: Path | None
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """For every call that leaves.
+
+    Attributes:
+        proxy: URL of a proxy; not shown, for it may hold a password.
+        ca_file: PEM file of the certificate authorities to trust instead of the system's.
+    """
+
+    proxy: str | None = field(repr=False)
+    ca_file: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationSettings:
+    """Where a job's records go.
+
+    Attributes:
+        url: ``sqlite:///PATH`` or ``jsonl:PATH``, the path absolute.
+        table: of a database.
+        key: the fields by which a record is the same one again; empty: every record is new.
+    """
+
+    url: str
+    table: str
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """One scheduled data pull.
+
+    Attributes:
+        name: of its table.
+        accounts: which accounts it runs for.
+        provider: only accounts of this provider, where set.
+        schedule: when it is due; None: only when asked for.
+        run: ``module:function`` of the callable.
+        destination: where its records go.
+        deadline: seconds after which a run is killed.
+        jitter: seconds within which a run's start is spread.
+        options: further settings, given to the callable as they are.
+    """
+
+    name: str
+    accounts: AccountGlob
+    provider: str | None
+    schedule: Schedule | None
+    run: str
+    destination: DestinationSettings
+    deadline: float
+    jitter: float
+    options: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    """Where notices go.
+
+    Attributes:
+        urls: Apprise URLs, or references to them; not shown, for they hold tokens.
+        command: a command that takes a notice as JSON on standard input.
+    """
+
+    urls: tuple[str, ...] = field(repr=False)
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A whole configuration.
+
+    Attributes:
+        path: the file.
+        vault, daemon, http, notify: its tables.
+        providers: by name.
+        registrations: by provider name.
+        jobs: by name.
+        secret_variables: environment variables that hold secrets, kept from child processes.
+    """
+
+    path: Path
+    vault: VaultSettings
+    daemon: DaemonSettings
+    http: HttpSettings
+    notify: NotifySettings
+    providers: Mapping[str, Provider]
+    registrations: Mapping[str, DeclaredRegistration]
+    jobs: Mapping[str, JobSettings]
+    secret_variables: frozenset[str]
+
+    @property
+    def folder(self) -> Path:
+        """What relative paths are relative to."""
+        return self.path.parent
