@@ -1,0 +1,1 @@
+"""The database: rows with ciphertext columns. What is secret goes through the vault on its way."""

@@ -1,0 +1,192 @@
+"""Between a row of the account table and an `Account`.
+
+Ciphertext is bound to the row's identifier and the generation under which it was written.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Row
+
+from connector.account import (
+    Account,
+    Active,
+    Attempt,
+    ConsentRequired,
+    Grant,
+    Lease,
+    Pending,
+    SealedTokens,
+    State,
+    Terms,
+    Trouble,
+)
+from connector.oauth.token import TokenSet
+from connector.secret import Secret
+from connector.vault.envelope import Place
+from connector.vault.vault import Vault
+
+TABLE: Final = "account"
+NO_TOKENS: Final[dict[str, object]] = {
+    "access_token_sealed": None,
+    "refresh_token_sealed": None,
+    "extra_sealed": None,
+}
+NO_ATTEMPT: Final[dict[str, object]] = {
+    "attempt_sent_at": None,
+    "attempt_first_sent_at": None,
+    "attempt_count": 0,
+    "attempt_fingerprint": None,
+    "attempt_fence": None,
+}
+NO_LEASE: Final[dict[str, object]] = {"lease_owner": None, "lease_until": None}
+NO_TROUBLE: Final[dict[str, object]] = {
+    "last_error": None,
+    "failing_since": None,
+    "failures": 0,
+    "retry_at": None,
+}
+
+
+def place(account_id: str, field: str, generation: int) -> Place:
+    """Give the place of one sealed column."""
+    return Place(table=TABLE, row=account_id, field=field, generation=generation)
+
+
+def read_account(row: Row[Any]) -> Account:
+    """Make an account of a row."""
+    return Account(
+        id=row.id,
+        name=row.name,
+        provider=row.provider,
+        state=_read_state(row),
+        generation=row.generation,
+        created_at=row.created_at,
+        attempt=_read_attempt(row),
+        lease=_read_lease(row),
+        trouble=_read_trouble(row),
+    )
+
+
+def token_columns(
+    vault: Vault,
+    account_id: str,
+    generation: int,
+    tokens: TokenSet,
+    *,
+    refresh_token: Secret | None,
+    extra: Mapping[str, object],
+) -> dict[str, object]:
+    """Seal tokens for the generation under which they will be written.
+
+    Args:
+        vault: what seals.
+        account_id: of the row.
+        generation: that the row will have.
+        tokens: what the token endpoint answered.
+        refresh_token: the one to keep: the new one, or the old one where none came.
+        extra: further fields to keep.
+    """
+
+    def sealed(field: str, secret: Secret | None) -> bytes | None:
+        if not secret:
+            return None
+        return vault.seal_secret(secret, place(account_id, field, generation))
+
+    return {
+        "access_token_sealed": sealed("access_token", tokens.access_token),
+        "refresh_token_sealed": sealed("refresh_token", refresh_token),
+        "extra_sealed": sealed("extra", Secret(json.dumps(dict(extra)))) if extra else None,
+    }
+
+
+def terms_columns(terms: Terms) -> dict[str, object]:
+    """Give the columns of terms."""
+    return {
+        "token_type": terms.token_type,
+        "scope": None if terms.scope is None else " ".join(terms.scope),
+        "minted_at": terms.minted_at,
+        "expires_at": terms.expires_at,
+        "lifetime": terms.lifetime,
+        "consented_at": terms.consented_at,
+        "consent_ends_at": terms.consent_ends_at,
+    }
+
+
+def trouble_columns(trouble: Trouble | None) -> dict[str, object]:
+    """Give the columns of what went wrong."""
+    if trouble is None:
+        return dict(NO_TROUBLE)
+    return {
+        "last_error": trouble.message,
+        "failing_since": trouble.since,
+        "failures": trouble.failures,
+        "retry_at": trouble.retry_at,
+    }
+
+
+def _read_state(row: Row[Any]) -> State:
+    if row.state == "pending":
+        return Pending()
+    grant = _read_grant(row)
+    if row.state == "active" and grant is not None:
+        return Active(grant=grant)
+    return ConsentRequired(reason=row.reason or "unknown", since=row.state_since, grant=grant)
+
+
+def _read_grant(row: Row[Any]) -> Grant | None:
+    if row.access_token_sealed is None:
+        return None
+    return Grant(
+        terms=Terms(
+            token_type=row.token_type,
+            scope=None if row.scope is None else tuple(row.scope.split()),
+            minted_at=row.minted_at,
+            expires_at=row.expires_at,
+            lifetime=row.lifetime,
+            consented_at=row.consented_at,
+            consent_ends_at=row.consent_ends_at,
+        ),
+        sealed=SealedTokens(
+            access_token=bytes(row.access_token_sealed),
+            refresh_token=_optional_bytes(row.refresh_token_sealed),
+            extra=_optional_bytes(row.extra_sealed),
+        ),
+        fingerprint=row.fingerprint,
+        subject=row.subject,
+        subject_name=row.subject_name,
+    )
+
+
+def _read_attempt(row: Row[Any]) -> Attempt | None:
+    if row.attempt_sent_at is None:
+        return None
+    return Attempt(
+        sent_at=row.attempt_sent_at,
+        first_sent_at=row.attempt_first_sent_at,
+        count=row.attempt_count,
+        token_fingerprint=row.attempt_fingerprint,
+        fence=row.attempt_fence,
+    )
+
+
+def _read_lease(row: Row[Any]) -> Lease | None:
+    if row.lease_owner is None:
+        return None
+    return Lease(owner=row.lease_owner, until=row.lease_until, fence=row.lease_fence)
+
+
+def _read_trouble(row: Row[Any]) -> Trouble | None:
+    if row.last_error is None:
+        return None
+    return Trouble(
+        message=row.last_error,
+        since=row.failing_since or 0.0,
+        failures=row.failures,
+        retry_at=row.retry_at or 0.0,
+    )
+
+
+def _optional_bytes(value: object) -> bytes | None:
+    return bytes(value) if isinstance(value, (bytes, memoryview)) else None

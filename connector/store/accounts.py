@@ -1,0 +1,158 @@
+"""Accounts in the database: found, begun, renamed, removed, and their tokens opened."""
+
+import difflib
+import json
+import secrets
+from typing import cast
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
+
+from connector.account import Account
+from connector.account_name import check_account_name
+from connector.errors import UnknownAccount, VaultSealed
+from connector.secret import Secret
+from connector.store.account_rows import place, read_account
+from connector.store.database import Database
+from connector.store.tables import AccountRow
+from connector.vault.vault import Vault
+
+
+class AccountStore:
+    """Reads and writes accounts.
+
+    Args:
+        database: where they are.
+        vault: what seals and opens their tokens.
+    """
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    async def get(self, name: str) -> Account | None:
+        """Give an account by name, or None.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had (so for every method here).
+        """
+        try:
+            check_account_name(name)
+        except ValueError:  # nothing bears such a name, and Postgres would choke on some
+            return None
+        async with self._database.read() as connection:
+            row = (
+                await connection.execute(select(AccountRow).where(col(AccountRow.name) == name))
+            ).one_or_none()
+        return None if row is None else read_account(row)
+
+    async def require(self, name: str) -> Account:
+        """Give an account by name.
+
+        Raises:
+            UnknownAccount: there is none; names the nearest.
+        """
+        account = await self.get(name)
+        if account is None:
+            names = [account.name for account in await self.all()]
+            nearest = difflib.get_close_matches(name, names, n=1)
+            raise UnknownAccount(name, nearest[0] if nearest else None)
+        return account
+
+    async def all(self) -> list[Account]:
+        """Give all accounts, by name."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(AccountRow).order_by(col(AccountRow.name)))
+            return [read_account(row) for row in rows]
+
+    async def generations(self, names: list[str]) -> dict[str, tuple[int, str]]:
+        """Give generation and state of accounts, for what memory must forget."""
+        columns = (col(AccountRow.name), col(AccountRow.generation), col(AccountRow.state))
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(*columns).where(col(AccountRow.name).in_(names)))
+            return {row[0]: (row[1], row[2]) for row in rows}
+
+    async def begin(self, name: str, provider: str, *, now: float) -> Account:
+        """Give the account that a consent is for; a new one is pending, an old one is untouched."""
+        account = await self.get(name)
+        if account is not None:
+            return account
+        row = {
+            "id": secrets.token_hex(16),
+            "name": name,
+            "provider": provider,
+            "state": "pending",
+            "state_since": now,
+            "generation": 0,
+            "created_at": now,
+        }
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(insert(AccountRow).values(row))
+        except IntegrityError:  # another process began the same one: theirs is as good
+            pass
+        return await self.require(name)
+
+    async def forget(self, account: Account) -> None:
+        """Remove the row, and what SQLite keeps of it."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(AccountRow).where(col(AccountRow.id) == account.id))
+        await self._database.scrub()
+
+    async def rename(self, account: Account, name: str) -> bool:
+        """Give an account another name; False where that name is taken.
+
+        Raises:
+            UnknownAccount: it was removed meanwhile.
+        """
+        statement = update(AccountRow).where(col(AccountRow.id) == account.id).values(name=name)
+        try:
+            async with self._database.write() as connection:
+                result = await connection.execute(statement)
+        except IntegrityError:
+            return False
+        if result.rowcount == 0:
+            raise UnknownAccount(account.name)
+        return True
+
+    def open_access_token(self, account: Account) -> Secret:
+        """Open the access token of an account that has one.
+
+        Raises:
+            VaultSealed: the ciphertext does not open.
+        """
+        return self._open(account, "access_token")
+
+    def open_refresh_token(self, account: Account) -> Secret | None:
+        """Open the refresh token of an account, or None where it has none.
+
+        Raises:
+            VaultSealed: the ciphertext does not open.
+        """
+        if account.grant is None or account.grant.sealed.refresh_token is None:
+            return None
+        return self._open(account, "refresh_token")
+
+    def open_extra(self, account: Account) -> dict[str, object]:
+        """Open the further fields of the token answer; empty where there are none.
+
+        Raises:
+            VaultSealed: the ciphertext does not open.
+        """
+        if account.grant is None or account.grant.sealed.extra is None:
+            return {}
+        return cast("dict[str, object]", json.loads(self._open(account, "extra").reveal()))
+
+    def fingerprint(self, secret: Secret) -> str:
+        """Give the keyed digest by which a token is referred to."""
+        return self._vault.fingerprint(secret)
+
+    def _open(self, account: Account, field: str) -> Secret:
+        grant = account.grant
+        assert grant is not None  # noqa: S101 - callers have looked
+        sealed: bytes = getattr(grant.sealed, field)
+        try:
+            return self._vault.open_secret(sealed, place(account.id, field, account.generation))
+        except VaultSealed as error:
+            raise VaultSealed(f"account {account.name}: {error.reason}", error.remedy) from None

@@ -1,0 +1,258 @@
+"""One database, SQLite or Postgres, behind a small interface: read, write, the time of leases.
+
+SQLite runs in WAL mode with synchronous=FULL (a commit survives a power cut; CHECKLIST 132), takes
+the write lock when a write begins (no upgrade that could fail half-way; 133), and is created 0600
+before it has content (137). A failure of the database becomes one of our errors here (see
+`failures`). No transaction is ever open during a network call: `read` and `write` are left before
+anything is sent.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    Executable,
+    cast,
+    event,
+    extract,
+    func,
+    literal,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util.concurrency import in_greenlet
+from sqlmodel import SQLModel
+
+from connector.errors import TemporarilyUnavailable, VaultSealed
+from connector.store.failures import Converted
+from connector.store.sqlite_file import APPLICATION_ID, check_file, prepare_file
+
+__all__ = ["APPLICATION_ID", "BUSY_TIMEOUT", "Database", "check_file", "prepare_file"]
+
+#: How long a writer waits for another one, in seconds; longer is an error to be told.
+BUSY_TIMEOUT: Final = 10.0
+
+#: Execution option: the statement with which a transaction of SQLite begins; "": none begins.
+_BEGIN: Final = "connector_begin"
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA fullfsync = ON",  # macOS: fsync alone does not reach the platter
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # a replaced ciphertext is overwritten, not only forgotten
+    "PRAGMA trusted_schema = OFF",
+)
+#: Postgres ends what takes longer, so that no lock outlives its use; and a commit is durable there
+#: whatever the server's default, because a rotated token cannot be had twice (CHECKLIST 136).
+_POSTGRES_OPTIONS: Final = (
+    "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
+    " -c synchronous_commit=on"
+)
+
+
+class Database:
+    """An open database.
+
+    Args:
+        url: ``sqlite:///PATH`` (absolute; the file exists, see `prepare_file`) or
+            ``postgresql://…``.
+        now: gives seconds since the epoch, for SQLite's leases.
+        busy_timeout: how long to wait for another writer, in seconds.
+    """
+
+    def __init__(
+        self, url: URL, *, now: Callable[[], float], busy_timeout: float = BUSY_TIMEOUT
+    ) -> None:
+        self.url = url
+        self._now = now
+        self._busy_timeout = f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}"
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        make_engine = _sqlite_engine if self.is_sqlite else _postgres_engine
+        self.engine = make_engine(url, busy_timeout)
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite database."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    @property
+    def description(self) -> str:
+        """Name the database for people, without its password, wherever in the URL that stands."""
+        if self.is_sqlite:
+            return str(self.path)
+        return self.url.set(query={}).render_as_string(hide_password=True)
+
+    def lease_now(self) -> ColumnElement[float]:
+        """Give the clock that all owners of leases share: the database's own.
+
+        On SQLite it is read here: ask within the transaction, after the wait for its lock.
+        """
+        if self.is_sqlite:  # one host: its own clock
+            return literal(self._now())
+        return cast(extract("epoch", func.clock_timestamp()), Double)
+
+    def upsert(self, table: type[SQLModel], values: Mapping[str, object], key: str) -> Executable:
+        """Give the statement that writes a row, whether there is one of that key or not."""
+        insert = sqlite.insert if self.is_sqlite else postgresql.insert
+        statement = insert(table).values(values)
+        return statement.on_conflict_do_update(index_elements=[key], set_=dict(values))
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Open a connection for reading.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had or failed.
+            VaultSealed: it is damaged, or closed to us.
+        """
+        with self.converted():
+            async with self.engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction for writing; it is committed at the end, or rolled back on an error.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had or failed; nothing was written.
+            VaultSealed: it is damaged, or closed to us.
+            IntegrityError: (SQLAlchemy's) a key is taken; nothing was written.
+        """
+        with self.converted():
+            async with self.engine.connect() as connection:
+                await connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+                async with connection.begin():
+                    yield connection
+
+    async def scrub(self) -> None:
+        """Let go of what was deleted: empty SQLite's write-ahead log (CHECKLIST 120, 139).
+
+        Only a wish: it does not wait, and where a reader stands in the way SQLite does it later.
+        """
+        if not self.is_sqlite:
+            return
+        try:
+            with self.converted():
+                async with self.engine.connect() as connection:
+                    await connection.execution_options(**{_BEGIN: ""})
+                    await connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+                    try:
+                        await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                    finally:
+                        await connection.exec_driver_sql(self._busy_timeout)
+        except (TemporarilyUnavailable, VaultSealed):
+            return
+
+    def converted(self) -> Converted:
+        """Turn the driver's errors into ours within a ``with`` block."""
+        return Converted(self.description)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+
+def _sqlite_engine(url: URL, busy_timeout: float) -> AsyncEngine:
+    engine = create_async_engine(
+        # a file that has gone is not made anew behind our back, empty and open to others
+        URL.create(
+            "sqlite+aiosqlite",
+            database=f"file:{quote(url.database or '')}",
+            query={"mode": "rw", "uri": "true"},
+        ),
+        hide_parameters=True,
+        pool_timeout=busy_timeout,
+        connect_args={"isolation_level": None, "timeout": busy_timeout},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        try:
+            _configure(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        """The driver begins nothing by itself (isolation_level None), so DDL is covered as well."""
+        statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
+        if statement:
+            connection.exec_driver_sql(statement)
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def give_up(connection: DBAPIConnection, *_details: object) -> None:
+        """End the transaction of a cancelled task.
+
+        To close alone leaves its lock where a statement is under way, until nobody remembers that
+        statement any more (sqlite3_close_v2).
+        """
+        if in_greenlet():
+            with contextlib.suppress(sqlite3.Error):
+                connection.rollback()
+
+    return engine
+
+
+def _configure(connection: DBAPIConnection) -> None:
+    """Set up a connection to SQLite; a file that is not ours is left as it is.
+
+    Raises:
+        VaultSealed: it is not ours, or cannot be written durably.
+    """
+    if _ask(connection, "PRAGMA application_id") != APPLICATION_ID:
+        if _ask(connection, "PRAGMA page_count") != 0:
+            raise VaultSealed(
+                "vault.url names a database of another program", "Set vault.url to another path."
+            )
+        _ask(connection, f"PRAGMA application_id = {APPLICATION_ID}")
+    for pragma in _PRAGMAS:
+        _ask(connection, pragma)
+    if _ask(connection, "PRAGMA synchronous") != 2 or _ask(connection, "PRAGMA journal_mode") != (
+        "wal"
+    ):
+        raise VaultSealed(
+            "SQLite does not take WAL mode with synchronous=FULL here",
+            "Put the vault on a local file system.",
+        )
+
+
+def _ask(connection: DBAPIConnection, pragma: str) -> object:
+    cursor = connection.cursor()
+    try:
+        cursor.execute(pragma)
+        row = cursor.fetchone()
+    finally:
+        cursor.close()
+    return None if row is None else row[0]
+
+
+def _postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
+    own = url.query.get("options", "")
+    own_options = own if isinstance(own, str) else " ".join(own)
+    return create_async_engine(
+        url.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=10,
+        pool_timeout=busy_timeout,
+        connect_args={
+            "options": f"{own_options} {_POSTGRES_OPTIONS}".strip(),
+            "connect_timeout": max(1, int(busy_timeout)),
+            # a standby may be behind: what it says of a token must not be believed
+            "target_session_attrs": "read-write",
+        },
+    )

@@ -1,0 +1,236 @@
+"""Writes of tokens, and the lease under which a refresh is sent.
+
+Every write of tokens is a compare-and-swap on the generation; a loser's write changes nothing and
+says so (returns None). A lease is one conditional UPDATE, by the database's clock; with it goes the
+attempt, so that after a crash it is known what was sent. No transaction is held while sending.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Row, Update, case, or_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from connector.account import Account, Attempt, Terms, Trouble
+from connector.oauth.token import TokenSet
+from connector.secret import Secret
+from connector.store.account_rows import (
+    NO_ATTEMPT,
+    NO_LEASE,
+    NO_TROUBLE,
+    read_account,
+    terms_columns,
+    token_columns,
+    trouble_columns,
+)
+from connector.store.database import Database
+from connector.store.tables import AccountRow
+from connector.vault.vault import Vault
+
+#: Longer than the deadline of a token request (30 s) plus the commit after it.
+LEASE_DURATION: Final = 45.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTokens:
+    """Tokens to be written.
+
+    Attributes:
+        tokens: what the token endpoint answered.
+        terms: what is known of them.
+        refresh_token: the one to keep: the new one, or the old one where none came.
+        extra: further fields of the answer to keep.
+    """
+
+    tokens: TokenSet
+    terms: Terms
+    refresh_token: Secret | None
+    extra: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Under what a person consented.
+
+    Attributes:
+        provider: its name in the configuration.
+        fingerprint: of the client registration that the tokens were issued to.
+        subject: the provider's stable identifier of the person, where known.
+        subject_name: a name of the person, for people.
+    """
+
+    provider: str
+    fingerprint: str
+    subject: str | None = None
+    subject_name: str | None = None
+
+
+class GrantStore:
+    """Writes grants.
+
+    Args:
+        database: where the accounts are.
+        vault: what seals their tokens.
+    """
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    async def activate(self, account: Account, new: NewTokens, consent: Consent) -> Account | None:
+        """Write the tokens of a consent; None where somebody else wrote since.
+
+        Args:
+            account: as it was read; its generation is compared.
+            new: the tokens.
+            consent: under what they were issued.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had (so for every method here).
+        """
+        return await self._write_tokens(
+            account,
+            new,
+            {
+                "provider": consent.provider,
+                "state": "active",
+                "reason": None,
+                "state_since": new.terms.consented_at,
+                "fingerprint": consent.fingerprint,
+                "subject": consent.subject,
+                "subject_name": consent.subject_name,
+            },
+        )
+
+    async def renew(self, account: Account, new: NewTokens) -> Account | None:
+        """Write the tokens of a refresh; None where somebody else wrote since.
+
+        The tokens of an owner that comes late count: they show that the grant lives, though another
+        owner, whose copy of the old refresh token was refused meanwhile, has given it up.
+
+        Args:
+            account: as it was when the refresh was sent; its generation is compared.
+            new: the tokens.
+        """
+        was_active = col(AccountRow.state) == "active"
+        values = {
+            "state": "active",
+            "reason": None,
+            "state_since": case(
+                (was_active, col(AccountRow.state_since)), else_=new.terms.minted_at
+            ),
+        }
+        return await self._write_tokens(account, new, values)
+
+    async def take_lease(
+        self, account: Account, owner: str, attempt: Attempt, *, gone_owner: str | None = None
+    ) -> Account | None:
+        """Take the lease and record the attempt, in one conditional write.
+
+        Args:
+            account: as it was read; None is given where its generation has changed since.
+            owner: who takes it.
+            attempt: what is about to be sent; its fence is set here.
+            gone_owner: an owner that is known to be gone, whose lease may be replaced.
+
+        Returns:
+            The account under the lease, or None: somebody else has it, or wrote since.
+        """
+        async with self._database.write() as connection:
+            statement = self._lease_statement(account, owner, attempt, gone_owner)
+            return await _execute_one(connection, statement)
+
+    def _lease_statement(
+        self, account: Account, owner: str, attempt: Attempt, gone_owner: str | None
+    ) -> Update:
+        now = self._database.lease_now()
+        return (
+            update(AccountRow)
+            .where(
+                col(AccountRow.id) == account.id,
+                col(AccountRow.generation) == account.generation,
+                col(AccountRow.state) == "active",
+                or_(
+                    col(AccountRow.lease_owner).is_(None),
+                    col(AccountRow.lease_until) <= now,
+                    col(AccountRow.lease_owner) == gone_owner,
+                ),
+            )
+            .values(
+                lease_owner=owner,
+                lease_until=now + LEASE_DURATION,
+                lease_fence=col(AccountRow.lease_fence) + 1,
+                attempt_sent_at=attempt.sent_at,
+                attempt_first_sent_at=attempt.first_sent_at,
+                attempt_count=attempt.count,
+                attempt_fingerprint=attempt.token_fingerprint,
+                attempt_fence=col(AccountRow.lease_fence) + 1,
+            )
+        )
+
+    async def settle(
+        self, account: Account, trouble: Trouble | None, *, keep_attempt: bool
+    ) -> Account | None:
+        """Give the lease back after a refresh that brought no tokens.
+
+        Args:
+            account: under the lease; its generation and fence are compared.
+            trouble: what went wrong.
+            keep_attempt: the outcome is unknown: what was sent stays recorded.
+        """
+        values = NO_LEASE | trouble_columns(trouble) | ({} if keep_attempt else NO_ATTEMPT)
+        return await self._update_one(_under_lease(account).values(values))
+
+    async def require_consent(self, account: Account, reason: str, *, now: float) -> Account | None:
+        """End the grant until a person consents again; the ciphertext stays.
+
+        Args:
+            account: as it was read; its generation is compared.
+            reason: why, in a few words.
+            now: seconds since the epoch.
+        """
+        values = {"state": "consent_required", "reason": reason, "state_since": now}
+        return await self._update_one(
+            same_generation(account).values(values | NO_LEASE | NO_ATTEMPT | NO_TROUBLE)
+        )
+
+    async def _write_tokens(
+        self, account: Account, new: NewTokens, values: Mapping[str, object]
+    ) -> Account | None:
+        generation = account.generation + 1
+        columns = token_columns(
+            self._vault,
+            account.id,
+            generation,
+            new.tokens,
+            refresh_token=new.refresh_token,
+            extra=new.extra,
+        )
+        written = {"generation": generation, **columns, **terms_columns(new.terms), **values}
+        return await self._update_one(
+            same_generation(account).values(written | NO_LEASE | NO_ATTEMPT | NO_TROUBLE)
+        )
+
+    async def _update_one(self, statement: Update) -> Account | None:
+        async with self._database.write() as connection:
+            return await _execute_one(connection, statement)
+
+
+async def _execute_one(connection: AsyncConnection, statement: Update) -> Account | None:
+    rows = await connection.execute(statement.returning(AccountRow))
+    row: Row[Any] | None = rows.one_or_none()
+    return None if row is None else read_account(row)
+
+
+def same_generation(account: Account) -> Update:
+    """Begin an UPDATE that does nothing where somebody else wrote tokens since."""
+    return update(AccountRow).where(
+        col(AccountRow.id) == account.id, col(AccountRow.generation) == account.generation
+    )
+
+
+def _under_lease(account: Account) -> Update:
+    fence = account.lease.fence if account.lease else -1
+    return same_generation(account).where(col(AccountRow.lease_fence) == fence)

@@ -1,0 +1,1 @@
+"""Alembic's side of the store; `store.schema` runs it."""

@@ -1,0 +1,191 @@
+"""Debts of revocation: tokens destroyed here that the provider has not confirmed as revoked.
+
+The account's tokens are destroyed in the same transaction that writes the debt, so that at no
+moment they can be served, and at no moment they are forgotten (CHECKLIST 103, 104).
+"""
+
+import contextlib
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlmodel import col
+
+from connector.account import Account
+from connector.errors import VaultSealed
+from connector.secret import Secret
+from connector.store.account_rows import NO_ATTEMPT, NO_LEASE, NO_TOKENS, NO_TROUBLE
+from connector.store.accounts import AccountStore
+from connector.store.database import Database
+from connector.store.grants import same_generation
+from connector.store.tables import RevocationRow
+from connector.vault.envelope import Place
+from connector.vault.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationDebt:
+    """Tokens to be revoked at a provider.
+
+    Attributes:
+        id: of the row.
+        account: the account that had them.
+        provider: its provider.
+        subject: the provider's identifier of the person, where known.
+        tokens: ``refresh_token`` and ``access_token``, as far as there were any; none where they
+            do not open any more.
+        attempts: how often it was tried.
+        created_at: since when it is owed.
+        last_error: why the last try failed.
+    """
+
+    id: str
+    account: str
+    provider: str
+    subject: str | None
+    tokens: dict[str, Secret]
+    attempts: int
+    created_at: float
+    last_error: str | None
+
+
+class RevocationStore:
+    """Writes and settles debts of revocation.
+
+    Args:
+        database: where they are.
+        vault: what seals their tokens.
+        accounts: opens the tokens of the account that is revoked.
+    """
+
+    def __init__(self, database: Database, vault: Vault, accounts: AccountStore) -> None:
+        self._database = database
+        self._vault = vault
+        self._accounts = accounts
+
+    async def destroy(
+        self, account: Account, reason: str, *, now: float, is_owed: bool
+    ) -> RevocationDebt | None:
+        """Destroy an account's tokens, and write down that they are to be revoked.
+
+        Args:
+            account: as it was read; nothing happens where its tokens were replaced since.
+            reason: why consent is needed from now on.
+            now: seconds since the epoch.
+            is_owed: the provider offers revocation.
+
+        Returns:
+            The debt, or None: there were no tokens, nothing is owed, or the account has changed
+            (ask for it again to tell).
+
+        Tokens that do not open are destroyed all the same; what cannot be read is not owed.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had; nothing was done.
+        """
+        debt = self._debt(account, now) if is_owed else None
+        values = {
+            "state": "consent_required",
+            "reason": reason,
+            "state_since": now,
+            "generation": account.generation + 1,
+        }
+        ended = values | NO_TOKENS | NO_LEASE | NO_ATTEMPT | NO_TROUBLE
+        async with self._database.write() as connection:
+            result = await connection.execute(same_generation(account).values(ended))
+            if result.rowcount == 0:
+                return None
+            if debt is not None:
+                await connection.execute(insert(RevocationRow).values(self._row(debt)))
+        await self._database.scrub()
+        return debt
+
+    async def all(self) -> list[RevocationDebt]:
+        """Give all debts, the oldest first."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                select(RevocationRow).order_by(col(RevocationRow.created_at))
+            )
+            return [self._read(row) for row in rows]
+
+    async def due(self, now: float) -> list[RevocationDebt]:
+        """Give the debts that are to be tried again; one that does not open cannot be tried."""
+        statement = select(RevocationRow).where(col(RevocationRow.retry_at) <= now)
+        async with self._database.read() as connection:
+            rows = await connection.execute(statement.order_by(col(RevocationRow.retry_at)))
+            debts = [self._read(row) for row in rows]
+        return [debt for debt in debts if debt.tokens]
+
+    async def settle(self, debt: RevocationDebt) -> None:
+        """The provider has confirmed: forget the tokens."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(RevocationRow).where(col(RevocationRow.id) == debt.id))
+        await self._database.scrub()
+
+    async def postpone(self, debt: RevocationDebt, error: str, *, retry_at: float) -> None:
+        """The provider has not confirmed: try again later."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(RevocationRow)
+                .where(col(RevocationRow.id) == debt.id)
+                .values(attempts=debt.attempts + 1, last_error=error, retry_at=retry_at)
+            )
+
+    def _debt(self, account: Account, now: float) -> RevocationDebt | None:
+        if account.grant is None:
+            return None
+        tokens: dict[str, Secret] = {}
+        with contextlib.suppress(VaultSealed):
+            tokens["access_token"] = self._accounts.open_access_token(account)
+        with contextlib.suppress(VaultSealed):
+            refresh_token = self._accounts.open_refresh_token(account)
+            if refresh_token is not None:
+                tokens["refresh_token"] = refresh_token
+        if not tokens:
+            return None
+        return RevocationDebt(
+            id=secrets.token_hex(16),
+            account=account.name,
+            provider=account.provider,
+            subject=account.grant.subject,
+            tokens=tokens,
+            attempts=0,
+            created_at=now,
+            last_error=None,
+        )
+
+    def _row(self, debt: RevocationDebt) -> dict[str, object]:
+        plaintext = json.dumps({name: token.reveal() for name, token in debt.tokens.items()})
+        return {
+            "id": debt.id,
+            "account": debt.account,
+            "provider": debt.provider,
+            "subject": debt.subject,
+            "tokens_sealed": self._vault.seal(plaintext.encode(), _place(debt.id)),
+            "created_at": debt.created_at,
+            "retry_at": debt.created_at,
+            "attempts": 0,
+        }
+
+    def _read(self, row: Row[Any]) -> RevocationDebt:
+        error: str | None = row.last_error
+        try:
+            tokens = json.loads(self._vault.open(bytes(row.tokens_sealed), _place(row.id)))
+        except VaultSealed as failure:  # the other debts are to be paid all the same
+            tokens, error = {}, failure.reason
+        return RevocationDebt(
+            id=row.id,
+            account=row.account,
+            provider=row.provider,
+            subject=row.subject,
+            tokens={name: Secret(value) for name, value in tokens.items()},
+            attempts=row.attempts,
+            created_at=row.created_at,
+            last_error=error,
+        )
+
+
+def _place(debt_id: str) -> Place:
+    return Place(table="revocation", row=debt_id, field="tokens")

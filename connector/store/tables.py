@@ -1,0 +1,189 @@
+"""The tables (SQLModel). Rows are dumb: what they mean is in `account`, `jobs.run` and their like.
+
+Times are seconds since the Unix epoch, so that SQLite and Postgres agree on them. Columns whose
+names end in ``_sealed`` hold ciphertext; no secret stands in any other. A change here needs a
+migration in ``migrations/versions``, which a test compares with these tables.
+"""
+
+from sqlalchemy import BigInteger, Dialect, Index, String, TypeDecorator, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+_IS_RUNNING = text("outcome = 'running'")
+
+
+class ForeignText(TypeDecorator[str]):
+    """Text that a provider or a user's function chose.
+
+    JSON can hold a NUL, which Postgres does not take, and lone surrogates, which no UTF-8 has. A
+    token must not be lost for the sake of the words around it, so these are replaced.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Make it fit for any database."""
+        if value is None:
+            return None
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+class VaultRow(SQLModel, table=True):
+    """The one row that says which store this is."""
+
+    __tablename__ = "vault"
+
+    store_id: str = Field(primary_key=True)
+    created_at: float
+
+
+class VaultSealRow(SQLModel, table=True):
+    """The root key, wrapped by one seal."""
+
+    __tablename__ = "vault_seal"
+
+    id: int | None = Field(default=None, primary_key=True)
+    description: str
+    root_key_wrapped: bytes
+    created_at: float
+
+
+class VaultKeyRow(SQLModel, table=True):
+    """A data key, wrapped by the root key."""
+
+    __tablename__ = "vault_key"
+
+    key_id: int = Field(primary_key=True)
+    wrapped: bytes
+    created_at: float
+
+
+class AccountRow(SQLModel, table=True):
+    """One account; see `account.Account`."""
+
+    __tablename__ = "account"
+
+    id: str = Field(primary_key=True)
+    name: str = Field(unique=True)
+    provider: str
+    state: str
+    reason: str | None = Field(default=None, sa_type=ForeignText)
+    state_since: float
+    generation: int = Field(sa_type=BigInteger)
+    created_at: float
+
+    fingerprint: str | None = None
+    subject: str | None = Field(default=None, sa_type=ForeignText)
+    subject_name: str | None = Field(default=None, sa_type=ForeignText)
+    token_type: str | None = Field(default=None, sa_type=ForeignText)
+    scope: str | None = Field(default=None, sa_type=ForeignText)
+    minted_at: float | None = None
+    expires_at: float | None = None
+    lifetime: float | None = None
+    consented_at: float | None = None
+    consent_ends_at: float | None = None
+    access_token_sealed: bytes | None = None
+    refresh_token_sealed: bytes | None = None
+    extra_sealed: bytes | None = None
+
+    lease_owner: str | None = None
+    lease_until: float | None = None
+    lease_fence: int = Field(default=0, sa_type=BigInteger)
+
+    attempt_sent_at: float | None = None
+    attempt_first_sent_at: float | None = None
+    attempt_count: int = 0
+    attempt_fingerprint: str | None = None
+    attempt_fence: int | None = Field(default=None, sa_type=BigInteger)
+
+    last_error: str | None = Field(default=None, sa_type=ForeignText)
+    failing_since: float | None = None
+    failures: int = 0
+    retry_at: float | None = None
+
+
+class ConsentRow(SQLModel, table=True):
+    """A consent under way, found by the hash of its state; see `consent`."""
+
+    __tablename__ = "consent"
+
+    id: str = Field(primary_key=True)
+    state_hash: str = Field(unique=True)
+    account: str
+    provider: str
+    request_sealed: bytes
+    created_at: float
+    expires_at: float
+    consumed_at: float | None = None
+    ticket_hash: str | None = Field(default=None, unique=True)  # of the connect link
+    browser_hash: str | None = None  # of the cookie of the browser that opened the link
+    outcome: str | None = None  # "connected", or the kebab-case name of the error
+    message: str | None = Field(default=None, sa_type=ForeignText)  # of that error, for people
+
+
+class RevocationRow(SQLModel, table=True):
+    """Tokens that a provider has not confirmed as revoked yet; never served."""
+
+    __tablename__ = "revocation"
+
+    id: str = Field(primary_key=True)
+    account: str
+    provider: str
+    subject: str | None = Field(default=None, sa_type=ForeignText)
+    tokens_sealed: bytes
+    created_at: float
+    retry_at: float = Field(index=True)
+    attempts: int = 0
+    last_error: str | None = Field(default=None, sa_type=ForeignText)
+
+
+class MetadataRow(SQLModel, table=True):
+    """Discovered metadata of an authorization server, pinned."""
+
+    __tablename__ = "authorization_server_metadata"
+
+    provider: str = Field(primary_key=True)
+    issuer: str
+    document: str
+    pinned_at: float
+
+
+class RunRow(SQLModel, table=True):
+    """One execution of a job for one account; see `jobs.run`."""
+
+    __tablename__ = "run"
+    __table_args__ = (
+        UniqueConstraint("job", "account", "due_at"),
+        # one run of a job for an account at a time, however many claim it at once
+        Index(
+            "ix_run_running",
+            "job",
+            "account",
+            unique=True,
+            sqlite_where=_IS_RUNNING,
+            postgresql_where=_IS_RUNNING,
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    job: str = Field(index=True)
+    account: str
+    due_at: float | None = None  # None: asked for by a person
+    started_at: float = Field(index=True)
+    finished_at: float | None = None
+    outcome: str
+    error: str | None = Field(default=None, sa_type=ForeignText)
+    records: int = Field(default=0, sa_type=BigInteger)
+    batches: int = Field(default=0, sa_type=BigInteger)
+    tokens: int = 0
+    cursor: str | None = None
+    owner: str
+
+
+class JobRow(SQLModel, table=True):
+    """What an operator said of a job."""
+
+    __tablename__ = "job"
+
+    name: str = Field(primary_key=True)
+    paused_at: float | None = None

@@ -1,0 +1,153 @@
+"""Makes or opens the vault that belongs to a database.
+
+A new vault is made only over a database that holds none, and nothing that one has sealed: never a
+new key over old data (CHECKLIST 115). The keys are written in one transaction; of two processes
+that begin at once the second finds what the first has made. Seals are asked in a thread: some wait
+for a person.
+"""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, exists, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from connector.errors import VaultSealed
+from connector.store.database import Database
+from connector.store.tables import (
+    AccountRow,
+    ConsentRow,
+    RevocationRow,
+    VaultKeyRow,
+    VaultRow,
+    VaultSealRow,
+)
+from connector.vault.seal import Seal
+from connector.vault.vault import Vault, WrappedKey, create_vault, open_vault
+
+#: Where there is a sealed value.
+_SEALED_ROWS: Final[tuple[ColumnElement[bool], ...]] = (
+    col(VaultKeyRow.key_id).is_not(None),
+    col(VaultSealRow.id).is_not(None),
+    col(AccountRow.access_token_sealed).is_not(None),
+    col(ConsentRow.id).is_not(None),
+    col(RevocationRow.id).is_not(None),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keys:
+    store_id: str
+    seals: tuple[tuple[str, bytes], ...]
+    data_keys: tuple[WrappedKey, ...]
+
+
+async def ensure_vault(database: Database, seal: Seal, *, now: float) -> tuple[Vault, bool]:
+    """Open the vault of a database, or make it where there is none.
+
+    Returns:
+        The vault, and whether it was made now.
+
+    Raises:
+        VaultSealed: the key is missing or wrong, or cannot be made or kept.
+        TemporarilyUnavailable: the database cannot be had.
+    """
+    async with database.read() as connection:
+        keys = await _load(connection)
+        if keys is None and await _holds_sealed_values(connection):
+            keys = await _load(connection)  # another process may have made it just now
+            if keys is None:
+                raise VaultSealed(
+                    "the database holds sealed values, and not the vault that sealed them",
+                    "Restore the whole database from a backup; a new key would open nothing.",
+                )
+    if keys is None:
+        made = await _make(database, seal, now)
+        if made is not None:
+            return made, True
+        async with database.read() as connection:
+            keys = await _load(connection)
+    assert keys is not None  # noqa: S101 - `_make` gives None only where another process made them
+    return await asyncio.to_thread(_open, keys, seal), False
+
+
+async def load_vault(database: Database, seal: Seal) -> Vault:
+    """Open the vault of a database.
+
+    Raises:
+        VaultSealed: there is none, or the key is missing or wrong.
+        TemporarilyUnavailable: the database cannot be had.
+    """
+    async with database.read() as connection:
+        keys = await _load(connection)
+    if keys is None:
+        raise VaultSealed("it has not been made yet", "Type: connector init")
+    return await asyncio.to_thread(_open, keys, seal)
+
+
+async def _holds_sealed_values(connection: AsyncConnection) -> bool:
+    """Tell whether there is anything that only a vault can have written."""
+    for rows in _SEALED_ROWS:
+        if (await connection.execute(select(exists().where(rows)))).scalar():
+            return True
+    return False
+
+
+async def _load(connection: AsyncConnection) -> _Keys | None:
+    store_id = (await connection.execute(select(VaultRow.store_id))).scalar()  # type: ignore[call-overload]
+    if store_id is None:
+        return None
+    seals = await connection.execute(
+        select(col(VaultSealRow.description), col(VaultSealRow.root_key_wrapped)).order_by(
+            col(VaultSealRow.id)
+        )
+    )
+    data_keys = await connection.execute(select(col(VaultKeyRow.key_id), col(VaultKeyRow.wrapped)))
+    return _Keys(
+        store_id=store_id,
+        seals=tuple((row[0], row[1]) for row in seals),
+        data_keys=tuple(WrappedKey(key_id=row[0], wrapped=row[1]) for row in data_keys),
+    )
+
+
+def _open(keys: _Keys, seal: Seal) -> Vault:
+    """Open with the first seal that our key unwraps; the reason of the last failure is told."""
+    failure = VaultSealed("the database has no wrapped root key", "Restore it from a backup.")
+    for description, wrapped_root in keys.seals:
+        try:
+            return open_vault(seal, keys.store_id, wrapped_root, keys.data_keys)
+        except VaultSealed as error:
+            failure = error
+            if description != seal.description:
+                failure = VaultSealed(
+                    error.reason,
+                    f"This vault was sealed with {description}; vault.seal names another seal.",
+                )
+    raise failure
+
+
+async def _make(database: Database, seal: Seal, now: float) -> Vault | None:
+    """Make the keys; None where another process was first."""
+    store_id = secrets.token_hex(16)
+    vault, wrapped_root, data_key = await asyncio.to_thread(create_vault, seal, store_id)
+    rows = (
+        # first: the number of the first key is taken where another process makes a vault as well
+        insert(VaultKeyRow).values(
+            key_id=data_key.key_id, wrapped=data_key.wrapped, created_at=now
+        ),
+        insert(VaultRow).values(store_id=store_id, created_at=now),
+        insert(VaultSealRow).values(
+            description=seal.description, root_key_wrapped=wrapped_root, created_at=now
+        ),
+    )
+    try:
+        async with database.write() as connection:
+            for row in rows:
+                await connection.execute(row)
+    except IntegrityError:
+        return None
+    return vault

@@ -1,0 +1,26 @@
+"""Fixtures for all tests: a Postgres server, and databases on it."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from .postgres import PostgresServer, running_server
+
+# the same examples every time, and no failure because a machine is busy
+settings.register_profile("connector", derandomize=True, deadline=None, database=None)
+settings.load_profile("connector")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real Postgres; where there is none, what needs it fails."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database, as a configuration has it."""
+    with postgres_server.database() as url:
+        yield url.render_as_string(hide_password=False)

@@ -1,0 +1,291 @@
+"""Writes of tokens: compare-and-swap on the generation, and what each leaves behind."""
+
+import asyncio
+import itertools
+from collections.abc import Coroutine, Generator
+from dataclasses import replace
+from typing import Any
+
+from connector.account import Account, ConsentRequired, Terms, Trouble
+from connector.oauth.token import TokenSet
+from connector.secret import Secret
+from connector.store.grants import Consent, NewTokens
+from connector.testing import SOME_TIME, Stores, connected, some_attempt, some_tokens
+
+from .worker import Crew, Worker
+
+TROUBLE = Trouble(message="503", since=SOME_TIME, failures=3, retry_at=SOME_TIME + 60)
+
+
+async def test_a_consent_is_kept_whole(stores: Stores) -> None:
+    account = await stores.accounts.begin("acme/one", "acme", now=SOME_TIME)
+    terms = Terms(
+        token_type="Bearer",
+        scope=("ads_read", "ads_write"),
+        minted_at=SOME_TIME,
+        expires_at=SOME_TIME + 3600.5,
+        lifetime=3600.5,
+        consented_at=SOME_TIME,
+        consent_ends_at=SOME_TIME + 86_400,
+    )
+    extra = {"instance_url": "https://eu.example", "nested": {"list": [1, None, "é"]}}
+    new = replace(some_tokens(), terms=terms, extra=extra)
+    consent = Consent(
+        provider="acme", fingerprint="registration", subject="17", subject_name="Jane Doe"
+    )
+    active = await stores.grants.activate(account, new, consent)
+    assert active is not None
+    assert active == await stores.accounts.require("acme/one")
+    assert active.state_name == "active"
+    assert active.generation == 1
+    assert active.grant is not None
+    assert active.grant.terms == terms
+    assert (active.grant.subject, active.grant.subject_name) == ("17", "Jane Doe")
+    assert active.grant.fingerprint == "registration"
+    assert stores.accounts.open_extra(active) == extra
+
+
+async def test_what_was_not_told_is_not_made_up(stores: Stores) -> None:
+    account = await stores.accounts.begin("acme/one", "acme", now=SOME_TIME)
+    terms = replace(some_tokens().terms, scope=None, expires_at=None, lifetime=None)
+    new = replace(some_tokens(), terms=terms, refresh_token=None)
+    active = await stores.grants.activate(
+        account, new, Consent(provider="acme", fingerprint="registration")
+    )
+    assert active is not None
+    assert active.grant is not None
+    assert active.grant.terms == terms
+    assert active.grant.subject is None
+    assert stores.accounts.open_refresh_token(active) is None
+    assert stores.accounts.open_extra(active) == {}
+
+
+async def test_an_empty_scope_is_not_an_unknown_one(stores: Stores) -> None:
+    account = await connected(stores, "acme/one")
+    terms = replace(some_tokens().terms, scope=())
+    renewed = await stores.grants.renew(account, replace(some_tokens("2"), terms=terms))
+    assert renewed is not None
+    assert renewed.grant is not None
+    assert renewed.grant.terms.scope == ()
+
+
+async def test_a_refresh_replaces_tokens_and_raises_the_generation(stores: Stores) -> None:
+    before = await connected(stores, "acme/one")
+    renewed = await stores.grants.renew(before, some_tokens("2", at=SOME_TIME + 60))
+    assert renewed is not None
+    assert renewed.generation == before.generation + 1
+    assert stores.accounts.open_access_token(renewed) == Secret("access-2")
+    assert stores.accounts.open_refresh_token(renewed) == Secret("refresh-2")
+    assert renewed.grant is not None
+    assert renewed.grant.subject == "17", "a refresh does not change who consented"
+
+
+async def test_a_refresh_token_that_did_not_rotate_is_kept(stores: Stores) -> None:
+    before = await connected(stores, "acme/one")
+    new = replace(some_tokens("2"), refresh_token=stores.accounts.open_refresh_token(before))
+    renewed = await stores.grants.renew(before, new)
+    assert renewed is not None
+    assert stores.accounts.open_access_token(renewed) == Secret("access-2")
+    assert stores.accounts.open_refresh_token(renewed) == Secret("refresh-1")
+
+
+async def test_a_loser_changes_nothing(stores: Stores) -> None:
+    before = await connected(stores, "acme/one")
+    winner = await stores.grants.renew(before, some_tokens("winner"))
+    assert await stores.grants.renew(before, some_tokens("late")) is None
+    assert await stores.grants.require_consent(before, "late", now=SOME_TIME) is None
+    consent = Consent(provider="late", fingerprint="late")
+    assert await stores.grants.activate(before, some_tokens("late"), consent) is None
+    assert await stores.grants.take_lease(before, "late", some_attempt()) is None
+    assert await stores.accounts.require("acme/one") == winner
+
+
+async def test_of_processes_that_write_at_once_one_wins(
+    stores: Stores, workers: Crew, address: str
+) -> None:
+    await connected(stores, "acme/one")
+    orders: list[dict[str, object]] = [
+        {"url": address, "name": "acme/one", "tokens": f"{i}"} for i in range(6)
+    ]
+    results = workers.run("renew", orders)
+    assert results.count(True) == 1
+    account = await stores.accounts.require("acme/one")
+    winner = results.index(True)
+    assert account.generation == 2
+    assert stores.accounts.open_access_token(account) == Secret(f"access-{winner}")
+    assert stores.accounts.open_refresh_token(account) == Secret(f"refresh-{winner}")
+
+
+async def _in_trouble(stores: Stores) -> Account:
+    """An account under a lease, with an attempt of unknown outcome and a row of failures."""
+    first = await stores.grants.take_lease(
+        await connected(stores, "acme/one"), "first", some_attempt()
+    )
+    assert first is not None
+    settled = await stores.grants.settle(first, TROUBLE, keep_attempt=True)
+    assert settled is not None
+    second = await stores.grants.take_lease(settled, "second", some_attempt())
+    assert second is not None
+    assert second.lease is not None
+    assert second.attempt is not None
+    assert second.trouble == TROUBLE
+    return second
+
+
+async def test_a_refresh_clears_lease_attempt_and_trouble(stores: Stores) -> None:
+    renewed = await stores.grants.renew(await _in_trouble(stores), some_tokens("2"))
+    assert renewed is not None
+    assert (renewed.lease, renewed.attempt, renewed.trouble) == (None, None, None)
+
+
+async def test_a_consent_clears_lease_attempt_and_trouble(stores: Stores) -> None:
+    active = await stores.grants.activate(
+        await _in_trouble(stores),
+        some_tokens("2"),
+        Consent(provider="acme", fingerprint="registration"),
+    )
+    assert active is not None
+    assert (active.lease, active.attempt, active.trouble) == (None, None, None)
+
+
+async def test_an_ended_grant_keeps_its_ciphertext_and_generation(stores: Stores) -> None:
+    troubled = await _in_trouble(stores)
+    ended = await stores.grants.require_consent(troubled, "invalid_grant", now=SOME_TIME + 9)
+    assert ended is not None
+    assert ended.state == ConsentRequired(
+        reason="invalid_grant", since=SOME_TIME + 9, grant=troubled.grant
+    )
+    assert ended.generation == troubled.generation
+    assert (ended.lease, ended.attempt, ended.trouble) == (None, None, None)
+    assert stores.accounts.open_refresh_token(ended) == Secret("refresh-1")
+    assert await stores.grants.take_lease(ended, "me", some_attempt()) is None, "nothing is sent"
+
+
+async def test_a_person_brings_an_ended_grant_back(stores: Stores) -> None:
+    account = await connected(stores, "acme/one")
+    ended = await stores.grants.require_consent(account, "invalid_grant", now=SOME_TIME)
+    assert ended is not None
+    consent = Consent(provider="acme", fingerprint="registration", subject="17")
+    active = await stores.grants.activate(ended, some_tokens("2"), consent)
+    assert active is not None
+    assert active.state_name == "active"
+    assert stores.accounts.open_refresh_token(active) == Secret("refresh-2")
+
+
+async def test_tokens_that_come_late_bring_back_what_another_owner_gave_up(stores: Stores) -> None:
+    """One owner sleeps with the new tokens in hand; the next one sends the old one, is refused."""
+    sleeper = await stores.grants.take_lease(
+        await connected(stores, "acme/one"), "sleeper", some_attempt()
+    )
+    assert sleeper is not None
+    await stores.grants.require_consent(sleeper, "invalid_grant", now=SOME_TIME + 60)
+    renewed = await stores.grants.renew(sleeper, some_tokens("2", at=SOME_TIME + 1))
+    assert renewed is not None
+    assert renewed.state_name == "active", "the provider has shown that the grant lives"
+    assert stores.accounts.open_refresh_token(renewed) == Secret("refresh-2")
+
+
+async def test_tokens_that_come_late_do_not_undo_a_revocation(stores: Stores) -> None:
+    account = await connected(stores, "acme/one")
+    await stores.revocations.destroy(account, "revoked", now=SOME_TIME, is_owed=False)
+    assert await stores.grants.renew(account, some_tokens("2")) is None
+    assert (await stores.accounts.require("acme/one")).grant is None
+
+
+async def test_no_writer_brings_back_a_forgotten_account(stores: Stores) -> None:
+    account = await connected(stores, "acme/one")
+    await stores.accounts.forget(account)
+    assert await stores.grants.renew(account, some_tokens("2")) is None
+    assert await stores.grants.take_lease(account, "me", some_attempt()) is None
+    assert await stores.accounts.get("acme/one") is None
+
+
+ODD = "odd\0\ud800é"
+
+
+async def test_odd_words_of_a_provider_cost_no_token(stores: Stores) -> None:
+    """JSON may hold a NUL, which Postgres refuses, and surrogates, which UTF-8 does not have."""
+    account = await stores.accounts.begin("acme/one", "acme", now=SOME_TIME)
+    tokens = TokenSet(
+        access_token=Secret("access-1"),
+        token_type=ODD,
+        refresh_token=Secret(ODD),
+        sent_at=SOME_TIME,
+    )
+    terms = replace(some_tokens().terms, token_type=ODD, scope=(ODD,))
+    new = NewTokens(
+        tokens=tokens, terms=terms, refresh_token=tokens.refresh_token, extra={ODD: ODD}
+    )
+    consent = Consent(provider="acme", fingerprint="f", subject=ODD, subject_name=ODD)
+    active = await stores.grants.activate(account, new, consent)
+    assert active is not None
+    assert stores.accounts.open_refresh_token(active).reveal() == ODD  # type: ignore[union-attr]
+    assert stores.accounts.open_extra(active) == {ODD: ODD}
+    assert active.grant is not None
+    assert active.grant.subject_name == "odd\N{REPLACEMENT CHARACTER}?é"
+    leased = await stores.grants.take_lease(active, "me", some_attempt())
+    assert leased is not None
+    trouble = replace(TROUBLE, message=ODD)
+    assert await stores.grants.settle(leased, trouble, keep_attempt=False) is not None
+    assert await stores.grants.require_consent(active, ODD, now=SOME_TIME) is not None
+    assert stores.vault.fingerprint(Secret(ODD)) != stores.vault.fingerprint(Secret("odd"))
+
+
+async def test_a_process_killed_before_its_commit_has_written_nothing(
+    stores: Stores, worker: Worker, address: str
+) -> None:
+    account = await connected(stores, "acme/one")
+    worker.order("die_while_writing", url=address, name="acme/one")
+    worker.wait_until_ready()
+    worker.go()
+    worker.wait_until_dead()
+    assert await stores.accounts.require("acme/one") == account
+    assert await stores.grants.renew(account, some_tokens("2")) is not None, "it left no lock"
+
+
+class _CancelledAt:
+    """Cancels the task that awaits it when it is suspended for the given time."""
+
+    def __init__(self, work: Coroutine[Any, Any, object], suspension: int) -> None:
+        self._work = work
+        self._left = suspension
+
+    def __await__(self) -> Generator[object, None, object]:
+        steps = self._work.__await__()
+        thrown: BaseException | None = None
+        while True:
+            try:
+                waited_for = next(steps) if thrown is None else steps.throw(thrown)
+            except StopIteration as end:
+                return end.value
+            self._left -= 1
+            task = asyncio.current_task()
+            if self._left == 0 and task is not None:
+                task.cancel()
+            try:
+                yield waited_for
+            except BaseException as error:  # noqa: BLE001 - passed on to whom it is meant for
+                thrown = error
+            else:
+                thrown = None
+
+
+async def test_a_writer_that_is_cancelled_anywhere_leaves_no_lock(stores: Stores) -> None:
+    """All or nothing is written; the next writer goes on, and no connection is lost."""
+    for suspension in itertools.count(1):
+        account = await connected(stores, f"acme/{suspension}")
+        work = _CancelledAt(stores.grants.renew(account, some_tokens("2")), suspension)
+
+        async def write(work: _CancelledAt = work) -> None:
+            await work
+
+        (outcome,) = await asyncio.gather(asyncio.create_task(write()), return_exceptions=True)
+        current = await stores.accounts.require(account.name)
+        expected = "refresh-1" if current.generation == 1 else "refresh-2"
+        assert stores.accounts.open_refresh_token(current) == Secret(expected)
+        assert await stores.grants.renew(current, some_tokens("3")) is not None
+        assert stores.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        if outcome is None:
+            break
+        assert isinstance(outcome, asyncio.CancelledError)
+    assert suspension > 3, "it was cancelled nowhere"
