@@ -1,0 +1,1 @@
+"""The Graph-like ads provider: the dialog under /facebook, the Graph API under /graph."""

@@ -1,0 +1,130 @@
+"""The Graph user: /me, its permissions and their withdrawal, and its ad accounts."""
+
+from collections.abc import Callable
+
+from connector.simulator.ads_data import AdAccount, AdsData
+from connector.simulator.call import Call, Reply, Subject, json_response
+from connector.simulator.facebook.error import bad_parameter, not_allowed, unknown_object
+from connector.simulator.facebook.provider import PUBLIC_PROFILE, Provider
+from connector.simulator.facebook.viewer import (
+    PersonViewer,
+    Viewer,
+    identify,
+    identify_person,
+    may_read_ads,
+)
+from connector.simulator.people import Profile, person_by_id
+
+# account_status: 1 is active.
+ACTIVE = 1
+
+AD_ACCOUNT_FIELDS: dict[str, Callable[[AdAccount], object]] = {
+    "id": lambda account: account.id,
+    "account_id": lambda account: account.account_id,
+    "name": lambda account: account.name,
+    "currency": lambda account: account.currency,
+    "timezone_name": lambda account: account.timezone_name,
+    "timezone_offset_hours_utc": lambda account: account.timezone_offset_hours,
+    "account_status": lambda _: ACTIVE,
+}
+
+
+class User:
+    """The edges of a user node."""
+
+    def __init__(self, provider: Provider, ads: AdsData) -> None:
+        self._provider = provider
+        self._ads = ads
+
+    def me(self, call: Call) -> Reply:
+        """The person behind the token.
+
+        Raises:
+            GraphError: no person is, or a field does not exist.
+        """
+        viewer = identify_person(call, self._provider)
+        known: dict[str, object] = {"id": viewer.person.id, "name": viewer.person.full_name}
+        if viewer.connection.has("email"):
+            known["email"] = viewer.person.email
+        wanted = _fields(viewer.viewer, ("name", "id"))
+        for name in wanted:
+            if name not in {"id", "name", "email"}:
+                raise bad_parameter(
+                    "Tried accessing nonexisting field on node type (User)", viewer.subject
+                )
+        # the id always comes, a field without its permission never does
+        body = {name: known[name] for name in dict.fromkeys((*wanted, "id")) if name in known}
+        return Reply(response=json_response(body), subject=viewer.subject)
+
+    def permissions(self, call: Call) -> Reply:
+        """What the person granted and declined.
+
+        Raises:
+            GraphError: no person is behind the token, or another's permissions are asked for.
+        """
+        viewer = identify_person(call, self._provider)
+        self._person(call, viewer.viewer)
+        statuses = {**viewer.connection.permissions, PUBLIC_PROFILE: "granted"}
+        data = [{"permission": name, "status": status} for name, status in statuses.items()]
+        return Reply(response=json_response({"data": data}), subject=viewer.subject)
+
+    def withdraw(self, call: Call) -> Reply:
+        """Withdraw one permission, or without a name the whole connection with the app.
+
+        Raises:
+            GraphError: no such user for this token, or no such permission.
+        """
+        viewer = identify(call, self._provider)
+        person = self._person(call, viewer)
+        subject = Subject(person=person.name, family=viewer.token.family)
+        name = call.path.get("permission")
+        if name is None:
+            self._provider.remove_app(person.name)
+        else:
+            permissions = self._provider.connection(person).permissions
+            if name not in permissions:
+                raise bad_parameter("The permission was never asked for", subject)
+            permissions[name] = "declined"
+        return Reply(
+            response=json_response({"success": True}), outcome="withdrawn", subject=subject
+        )
+
+    def ad_accounts(self, call: Call) -> Reply:
+        """The person's ad accounts.
+
+        Raises:
+            GraphError: no permission for ads, or a field does not exist.
+        """
+        viewer = identify_person(call, self._provider)
+        if not may_read_ads(viewer, self._provider.state.clock.now()):
+            raise not_allowed(viewer.subject)
+        wanted = self._account_fields(viewer)
+        accounts = self._ads.accounts_of(viewer.person.name)
+        data = [{name: AD_ACCOUNT_FIELDS[name](account) for name in wanted} for account in accounts]
+        paging = {"cursors": {"before": accounts[0].account_id, "after": accounts[-1].account_id}}
+        body = {"data": data, "paging": paging}
+        return Reply(response=json_response(body), subject=viewer.subject)
+
+    def _account_fields(self, viewer: PersonViewer) -> tuple[str, ...]:
+        wanted = _fields(viewer.viewer, ("account_id",))
+        for name in wanted:
+            if name not in AD_ACCOUNT_FIELDS:
+                raise bad_parameter(
+                    "Tried accessing nonexisting field on node type (AdAccount)", viewer.subject
+                )
+        return tuple(dict.fromkeys((*wanted, "id")))
+
+    def _person(self, call: Call, viewer: Viewer) -> Profile:
+        # a person's token is for that person alone, the app's for all who connected it
+        node = call.path["user"]
+        person = viewer.token.person if node == "me" else person_by_id(node)
+        if person is None or viewer.token.person not in (None, person):
+            raise unknown_object(node, viewer.subject)
+        return person
+
+
+def _fields(viewer: Viewer, default: tuple[str, ...]) -> tuple[str, ...]:
+    text = viewer.parameters.get("fields")
+    if text is None:
+        return default
+    return tuple(part for part in (part.strip() for part in text.split(",")) if part)

@@ -1,0 +1,1 @@
+"""The authorization server of the RFCs, under /oauth."""
