@@ -1,0 +1,273 @@
+"""The thin client of a running daemon: the standard library and `connector.errors`, nothing else.
+
+For processes that should not open the vault: they ask over the daemon's Unix socket, which only the
+same user can open, and get access tokens and nothing more. Importing this module imports next to
+nothing, so that ``connector token`` can print a token within milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _socket as sockets
+    from collections.abc import Mapping
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Self
+
+    from connector.errors import ConnectorError
+
+#: The daemon answers within a refresh's deadline and the wait for a lease (seconds).
+TIMEOUT = 80.0
+#: The socket's name where the configuration does not say otherwise.
+SOCKET_NAME = "connector.sock"
+#: No answer to this client is larger.
+LARGEST_ANSWER = 1024 * 1024
+
+
+class DaemonUnreachable(Exception):
+    """No daemon answers on the socket, or it serves another configuration."""
+
+
+class Answer:
+    """An HTTP answer.
+
+    Attributes:
+        status: the HTTP status.
+        headers: names in lower case.
+        body: as it came.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class Token:
+    """An access token as the daemon gives it.
+
+    Attributes:
+        value: the token itself; never shown by ``repr``.
+        token_type: the scheme of the ``Authorization`` header.
+        expires_at: when it ends (UTC), or None where the provider does not tell.
+        scope: what was granted, joined by spaces, or None.
+    """
+
+    __slots__ = ("expires_at", "scope", "token_type", "value")
+
+    def __init__(
+        self, value: str, token_type: str, expires_at: datetime | None, scope: str | None
+    ) -> None:
+        self.value = value
+        self.token_type = token_type
+        self.expires_at = expires_at
+        self.scope = scope
+
+    def __repr__(self) -> str:
+        return f"Token(token_type={self.token_type!r}, expires_at={self.expires_at!r})"
+
+
+class Client:
+    """Asks a daemon on this machine; safe to use from any thread.
+
+    Args:
+        socket: path of the daemon's Unix socket; else ``CONNECTOR_SOCKET``, or the socket beside
+            the configuration that ``CONNECTOR_CONFIG`` names, or ``./connector.sock``.
+    """
+
+    def __init__(self, socket: str | os.PathLike[str] | None = None) -> None:
+        self.path = os.fspath(socket) if socket is not None else find_socket(None)
+        self._idle: list[sockets.socket] = []
+
+    def get_token(self, account: str, min_ttl: float | None = None) -> Token:
+        """Give an access token with its type, end and scope.
+
+        Args:
+            account: the account's name.
+            min_ttl: the least remaining life in seconds; by default a tenth of the token's
+                lifetime, at most 60 s.
+
+        Raises:
+            UnknownAccount, ConsentRequired, TemporarilyUnavailable, RegistrationRejected,
+            VaultSealed: as `Connector.get_token`.
+            DaemonUnreachable: no daemon answers on the socket.
+        """
+        return self._token("GET", f"/v1/accounts/{account}/token{_query(min_ttl)}")
+
+    def get_access_token(self, account: str, min_ttl: float | None = None) -> str:
+        """Give the access token itself; arguments and errors as for `get_token`."""
+        return self.get_token(account, min_ttl).value
+
+    def refresh(self, account: str) -> Token:
+        """Force one refresh, or wait for the one that is under way; errors as for `get_token`."""
+        return self._token("POST", f"/v1/accounts/{account}/refresh")
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _token(self, method: str, path: str) -> Token:
+        import json
+        from datetime import datetime
+
+        answer = self._ask(method, path)
+        document = json.loads(answer.body)
+        if answer.status != 200:
+            raise problem_error(document)
+        expires_at = document["expires_at"]
+        return Token(
+            value=document["access_token"],
+            token_type=document["token_type"],
+            expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+            scope=document["scope"],
+        )
+
+    def _ask(self, method: str, path: str) -> Answer:
+        """Ask over a kept connection if there is one; a stale one is replaced once."""
+        if self._idle:
+            connection = self._idle.pop()
+            try:
+                return self._exchange(connection, method, path)
+            except (OSError, DaemonUnreachable):
+                connection.close()  # the daemon has closed it meanwhile, or was restarted
+        return self._exchange(open_socket(self.path), method, path)
+
+    def _exchange(self, connection: sockets.socket, method: str, path: str) -> Answer:
+        try:
+            answer = exchange(connection, method, path, {})
+        except BaseException:
+            connection.close()
+            raise
+        if answer.headers.get("connection", "").lower() == "close":
+            connection.close()
+        else:
+            self._idle.append(connection)
+        return answer
+
+
+def find_socket(config: str | None) -> str:
+    """Give where the daemon's socket is, without reading the configuration.
+
+    Args:
+        config: the configuration file, where it was named.
+    """
+    named = os.environ.get("CONNECTOR_SOCKET")
+    if named:
+        return named
+    config = config or os.environ.get("CONNECTOR_CONFIG") or ""
+    return os.path.join(os.path.dirname(config), SOCKET_NAME)  # noqa: PTH118, PTH120 - pathlib costs 10 ms
+
+
+def open_socket(path: str) -> sockets.socket:
+    """Connect to a daemon.
+
+    Raises:
+        DaemonUnreachable: nobody listens there.
+    """
+    # the C module beneath `socket`: the Python one around it costs 10 ms to import
+    import _socket
+
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    connection.settimeout(TIMEOUT)
+    try:
+        connection.connect(path)
+    except OSError as error:
+        connection.close()
+        raise DaemonUnreachable(f"no daemon listens on {path}: {error.strerror}") from None
+    return connection
+
+
+def exchange(
+    connection: sockets.socket, method: str, path: str, headers: Mapping[str, str]
+) -> Answer:
+    """Send one request without a body and read the answer (RFC 9112).
+
+    Raises:
+        DaemonUnreachable: the connection ended, or what came is no answer of a daemon.
+        OSError: the connection failed.
+    """
+    lines = [f"{method} {path} HTTP/1.1", "Host: connector", "Content-Length: 0"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _receive(connection, len(data))
+    head, _, body = data.partition(b"\r\n\r\n")
+    status_line, *fields = head.decode("latin-1").split("\r\n")
+    answer_headers = {}
+    for field in fields:
+        name, _, value = field.partition(":")
+        answer_headers[name.strip().lower()] = value.strip()
+    try:
+        status = int(status_line.split(" ", 2)[1])
+        length = int(answer_headers["content-length"])
+    except (IndexError, ValueError, KeyError):
+        raise DaemonUnreachable("what answers on the socket is no daemon of ours") from None
+    while len(body) < length:
+        body += _receive(connection, len(body))
+    return Answer(status, answer_headers, body[:length])
+
+
+def problem_error(document: Mapping[str, object]) -> ConnectorError:
+    """Make the error that a problem document of the daemon stands for (RFC 9457)."""
+    from datetime import UTC, datetime, timedelta
+
+    from connector import errors
+
+    name = str(document.get("type", "")).rpartition(":")[2]
+    detail = str(document.get("detail", name))
+    account = str(document.get("account", ""))
+    if name == errors.ConsentRequired.problem_type():
+        return errors.ConsentRequired(
+            account,
+            str(document.get("reason", detail)),
+            str(document["connect_url"]) if document.get("connect_url") else None,
+            provider=str(document.get("provider", "PROVIDER")),
+        )
+    if name == errors.UnknownAccount.problem_type():
+        return errors.UnknownAccount(account, None)
+    if name == errors.RegistrationRejected.problem_type():
+        return errors.RegistrationRejected(
+            str(document.get("provider", "")), str(document.get("reason", detail))
+        )
+    if name == errors.VaultSealed.problem_type():
+        return errors.VaultSealed(detail)
+    if name == errors.TemporarilyUnavailable.problem_type():
+        after = document.get("retry_after")
+        retry_at = (
+            datetime.now(UTC) + timedelta(seconds=float(after))
+            if isinstance(after, (int, float))
+            else None
+        )
+        return errors.TemporarilyUnavailable(str(document.get("reason", detail)), retry_at)
+    return errors.Refused(detail)
+
+
+def _receive(connection: sockets.socket, so_far: int) -> bytes:
+    chunk = connection.recv(64 * 1024)
+    if not chunk:
+        raise DaemonUnreachable("the daemon closed the connection")
+    if so_far > LARGEST_ANSWER:
+        raise DaemonUnreachable("what answers on the socket is no daemon of ours")
+    return chunk
+
+
+def _query(min_ttl: float | None) -> str:
+    return "" if min_ttl is None else f"?min_ttl={min_ttl:g}"

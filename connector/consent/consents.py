@@ -1,0 +1,279 @@
+"""Begins and completes consents; see the package's docstring."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from connector import errors
+from connector.account_name import check_account_name
+from connector.consent.activation import Activation
+from connector.consent.exchange import exchange_code
+from connector.consent.frozen_request import FrozenRequest
+from connector.consent.opening_url import opening_url
+from connector.consent.values import CompletedConsent, StartedConsent, UnknownConsent
+from connector.oauth.authorization_request import (
+    AuthorizationCode,
+    AuthorizationError,
+    ResponseRejected,
+    check_response,
+    hash_state,
+    new_request,
+)
+from connector.oauth.token import TokenSet
+from connector.providers.client import ProviderClient, ProviderDirectory
+from connector.secret import Secret
+from connector.store.accounts import AccountStore
+from connector.store.consents import ConsentRecord, ConsentStore
+from connector.store.grants import GrantStore
+
+logger = logging.getLogger(__name__)
+
+#: An answer is taken for ten minutes (CHECKLIST 4); a person who needs longer starts again.
+CONSENT_LIFETIME: Final = 600.0
+#: Consents under way at the end of a process are given this long.
+DRAIN_TIME: Final = 35.0
+
+
+class Consents:
+    """Begins and completes consents.
+
+    Args:
+        accounts, grants, records: of the store.
+        directory: gives the provider's client.
+        now: gives seconds since the epoch.
+        token_bytes: source of randomness.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: AccountStore,
+        grants: GrantStore,
+        records: ConsentStore,
+        directory: ProviderDirectory,
+        now: Callable[[], float],
+        token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.records = records
+        self._accounts = accounts
+        self._activation = Activation(accounts=accounts, grants=grants, now=now)
+        self._directory = directory
+        self._now = now
+        self._token_bytes = token_bytes
+        self._under_way: set[asyncio.Task[CompletedConsent]] = set()
+
+    async def begin(
+        self,
+        provider: str,
+        account: str,
+        *,
+        redirect_uri: str | None = None,
+        ticket_hash: str | None = None,
+    ) -> StartedConsent:
+        """Begin a consent. The store is written here, before anybody is asked to consent.
+
+        Args:
+            provider: its name in the configuration.
+            account: the account's name; a new one becomes pending.
+            redirect_uri: where the answer will arrive, with the port that was found free; by
+                default the provider's.
+            ticket_hash: of the connect link that leads here, if any.
+
+        Raises:
+            ConfigurationError: no such provider, a secret is missing, or the server's metadata or
+                our settings do not fit together.
+            Refused: the account's name breaks the grammar.
+            TemporarilyUnavailable: the store, or the server's metadata, cannot be had.
+        """
+        try:
+            check_account_name(account)
+        except ValueError as error:
+            raise errors.Refused(str(error)) from None
+        client = await self._directory.get_for_consent(provider)
+        scopes = client.provider.scopes if client.provider.sends_scope else ()
+        request = new_request(
+            client_id=client.registration.client_id,
+            redirect_uri=redirect_uri or client.provider.redirect_uri,
+            scopes=scopes,
+            use_pkce=client.provider.use_pkce,
+            parameters=client.provider.authorization_params,
+            token_bytes=self._token_bytes,
+        )
+        now = self._now()
+        record = ConsentRecord(
+            id=secrets.token_hex(16),
+            state_hash=hash_state(request.state.reveal()),
+            account=account,
+            provider=provider,
+            request=FrozenRequest(request=request, fingerprint=client.fingerprint).dump(),
+            created_at=now,
+            expires_at=now + CONSENT_LIFETIME,
+            ticket_hash=ticket_hash,
+        )
+        await self._accounts.begin(account, provider, now=now)
+        await self.records.add(record)
+        logger.info("consent begun", extra=_fields(record, "consent.begun"))
+        return StartedConsent(
+            id=record.id,
+            account=account,
+            provider=provider,
+            redirect_uri=request.redirect_uri,
+            expires_at=record.expires_at,
+        )
+
+    async def url(self, consent_id: str) -> str:
+        """Give the URL that the person opens, pushing the request first where that is wanted.
+
+        Args:
+            consent_id: of a consent that was begun.
+
+        Raises:
+            UnknownConsent: there is none of that identifier.
+            ConfigurationError, RegistrationRejected, TemporarilyUnavailable: as `opening_url`.
+        """
+        record = await self.records.get(consent_id)
+        if record is None:
+            raise UnknownConsent
+        client = await self._directory.get(record.provider)
+        return await opening_url(client, FrozenRequest.load(record.request).request)
+
+    async def find(self, response: Mapping[str, str]) -> ConsentRecord:
+        """Find the consent that an answer belongs to.
+
+        Args:
+            response: the parameters of the redirect, from `parse_response`.
+
+        Raises:
+            UnknownConsent: it belongs to none that still waits.
+        """
+        record = await self.records.find(hash_state(response.get("state", "")))
+        if record is None:
+            raise UnknownConsent
+        return record
+
+    async def complete(
+        self, record: ConsentRecord, response: Mapping[str, str], *, arrived_at: str
+    ) -> CompletedConsent:
+        """Complete a consent; a caller that gives up does not stop it.
+
+        Args:
+            record: from `find`.
+            response: the parameters of the redirect.
+            arrived_at: path of the redirect; it must be the one that was frozen (CHECKLIST 8).
+
+        Raises:
+            UnknownConsent: it is used up or too old.
+            ConsentNotGiven: the person or the provider refused, or somebody else consented.
+            RegistrationRejected: the provider rejects our client registration.
+            TemporarilyUnavailable: the answer to the exchange was lost, or nothing could be sent.
+            ConfigurationError: the provider's configuration has changed meanwhile.
+        """
+        work = asyncio.create_task(self._complete(record, response, arrived_at))
+        self._under_way.add(work)
+        work.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(work)
+
+    async def aclose(self) -> None:
+        """Let the consents under way come to their end: their codes cannot be used again."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=DRAIN_TIME)
+
+    async def _complete(
+        self, record: ConsentRecord, response: Mapping[str, str], arrived_at: str
+    ) -> CompletedConsent:
+        if not await self.records.consume(record, now=self._now()):
+            raise UnknownConsent
+        try:
+            completed = await self._use(record, response, arrived_at)
+        except errors.ConnectorError as error:
+            await self._note(record, error.problem_type(), str(error))
+            logger.warning(str(error), extra=_fields(record, "consent.failed"))
+            raise
+        await self._note(record, "connected", None)
+        logger.info("account connected", extra=_fields(record, "consent.done"))
+        return completed
+
+    async def _note(self, record: ConsentRecord, outcome: str, message: str | None) -> None:
+        """Write down what became of a consent; where that fails, it became of it all the same."""
+        try:
+            await self.records.finish(record, outcome, message)
+        except errors.ConnectorError as error:
+            logger.warning(str(error), extra=_fields(record, "consent.not_noted"))
+
+    async def _use(
+        self, record: ConsentRecord, response: Mapping[str, str], arrived_at: str
+    ) -> CompletedConsent:
+        frozen = FrozenRequest.load(record.request)
+        if arrived_at != urlsplit(frozen.request.redirect_uri).path:
+            raise errors.ConsentNotGiven(record.account, "the answer came to another redirect URI")
+        client = await self._directory.get(record.provider)
+        if client.fingerprint != frozen.fingerprint:
+            raise errors.ConsentNotGiven(
+                record.account, "the provider's configuration was changed meanwhile; start again"
+            )
+        try:
+            answer = check_response(response, state=frozen.request.state, server=client.server)
+        except ResponseRejected as error:
+            raise errors.ConsentNotGiven(
+                record.account, f"the answer is not safe: {error}"
+            ) from None
+        if isinstance(answer, AuthorizationError):
+            text = f": {answer.description}" if answer.description else ""
+            raise errors.ConsentNotGiven(
+                record.account, f"the provider answered {answer.error}{text}"
+            )
+        return await self._activate(record, client, frozen, answer)
+
+    async def _activate(
+        self,
+        record: ConsentRecord,
+        client: ProviderClient,
+        frozen: FrozenRequest,
+        answer: AuthorizationCode,
+    ) -> CompletedConsent:
+        tokens = await exchange_code(client, frozen.request, answer, record.account)
+        kept = {
+            name: value
+            for name, value in answer.parameters.items()
+            if name not in {"iss", "scope", "session_state"}
+        }
+        return await self.activate(
+            client, record.account, tokens, frozen.request.scopes, frozen.request.nonce, kept
+        )
+
+    async def activate(
+        self,
+        client: ProviderClient,
+        name: str,
+        tokens: TokenSet,
+        scopes: tuple[str, ...],
+        nonce: Secret | None,
+        kept: Mapping[str, str],
+    ) -> CompletedConsent:
+        """Learn who consented, and write the tokens of a consent.
+
+        Args:
+            client: of the provider.
+            name: of the account.
+            tokens: what the provider granted.
+            scopes: that were asked for.
+            nonce: of the request; set where an ID token was asked for.
+            kept: parameters of the answer that are kept with the account.
+
+        Raises:
+            ConsentNotGiven: another person consented, or the ID token must not be believed.
+            TemporarilyUnavailable: who consented could not be learned, or the store cannot be had.
+        """
+        return await self._activation.activate(client, name, tokens, scopes, nonce, kept)
+
+
+def _fields(record: ConsentRecord, action: str) -> dict[str, object]:
+    return {
+        "action": action,
+        "account": record.account,
+        "provider": record.provider,
+        "consent": record.id,
+    }

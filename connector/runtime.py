@@ -1,0 +1,218 @@
+"""Builds the objects from a configuration: for `Connector`, the command line and the daemon.
+
+A `Runtime` belongs to one event loop. It opens the database, the vault and the wire, and gives them
+back in the order that loses nothing: refreshes under way commit first.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from sqlalchemy.engine import URL, make_url
+
+from connector.consent import Consents
+from connector.errors import VaultSealed
+from connector.oauth.token import AccessToken
+from connector.oauth.wire import Wire, make_transport
+from connector.providers.client import ProviderDirectory
+from connector.resource import Credential, make_credential
+from connector.secret import Secret, SecretReference
+from connector.settings import Settings, VaultSettings
+from connector.store.accounts import AccountStore
+from connector.store.changes import ChangeWatch
+from connector.store.consents import ConsentStore
+from connector.store.database import Database, check_file, prepare_file
+from connector.store.grants import GrantStore
+from connector.store.metadata_pins import StoredPins
+from connector.store.owner import new_owner
+from connector.store.revocations import RevocationStore
+from connector.store.runs import RunStore
+from connector.store.schema import migrate
+from connector.store.vault_keys import ensure_vault, load_vault
+from connector.token_source import TokenSource
+from connector.token_source.refresh import Refresh
+from connector.vault.seal import open_seal
+from connector.vault.vault import Vault
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """All objects of one process, for one event loop; make one with `open_runtime`.
+
+    Args:
+        settings: the configuration.
+        database: open, with the schema in place.
+        vault: open.
+        has_background: this process lives on; see `TokenSource`.
+        now: gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        vault: Vault,
+        *,
+        has_background: bool,
+        now: Callable[[], float],
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.now = now
+        self.owner = new_owner()
+        self.wire = Wire(make_transport(ca_file=settings.http.ca_file, proxy=settings.http.proxy))
+        self.accounts = AccountStore(database, vault)
+        self.grants = GrantStore(database, vault)
+        self.revocations = RevocationStore(database, vault, self.accounts)
+        self.runs = RunStore(database)
+        self._changes = ChangeWatch(database)
+        self.directory = ProviderDirectory(
+            settings.providers,
+            settings.registrations,
+            wire=self.wire,
+            pins=StoredPins(database, now=now),
+            now=now,
+            source=settings.path.name,
+        )
+        refresh = Refresh(
+            accounts=self.accounts,
+            grants=self.grants,
+            directory=self.directory,
+            owner=self.owner,
+            now=now,
+        )
+        self.tokens = TokenSource(
+            accounts=self.accounts,
+            refresh=refresh,
+            directory=self.directory,
+            changes=self._changes,
+            now=now,
+            has_background=has_background,
+        )
+        self.consents = Consents(
+            accounts=self.accounts,
+            grants=self.grants,
+            records=ConsentStore(database, vault),
+            directory=self.directory,
+            now=now,
+        )
+        if has_background:
+            self.tokens.start()
+
+    async def credential(self, name: str, rejected: AccessToken | None) -> Credential:
+        """Give what a request to the API of an account needs; see `resource.CredentialSource`."""
+        if rejected is None:
+            remembered = await self.tokens.obtain(name)
+        else:
+            remembered = await self.tokens.renew(name, rejected=Secret(rejected.value))
+        client = await self.directory.get(remembered.provider)
+        return make_credential(client, remembered.token, remembered.base_url)
+
+    async def aclose(self) -> None:
+        """Close everything; refreshes and consents under way commit first."""
+        await asyncio.gather(self.tokens.aclose(), self.consents.aclose())
+        await self._changes.aclose()
+        await self.wire.aclose()
+        await self.database.aclose()
+
+
+async def open_runtime(
+    settings: Settings,
+    *,
+    has_background: bool,
+    create: bool = False,
+    now: Callable[[], float] = time.time,
+) -> Runtime:
+    """Open database and vault, and build the objects.
+
+    Args:
+        settings: the configuration.
+        has_background: this process lives on.
+        create: make the vault where there is none.
+        now: gives seconds since the epoch.
+
+    Raises:
+        VaultSealed: there is no vault, its key is missing or wrong, or its file is not safe.
+        ConfigurationError: a secret of ``vault.url`` is missing.
+        TemporarilyUnavailable: the database cannot be had.
+    """
+    seal = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
+    database = Database(database_url(settings.vault), now=now)
+    try:
+        is_new_file = _prepare(database, create=create)
+        try:
+            await migrate(database)
+            if create:
+                vault, is_new = await ensure_vault(database, seal, now=now())
+                if is_new:
+                    logger.info(
+                        "vault made, sealed by %s",
+                        seal.description,
+                        extra={"action": "vault.made", "path": database.description},
+                    )
+            else:
+                vault = await load_vault(database, seal)
+        except VaultSealed:
+            if is_new_file and database.path is not None:
+                await database.aclose()
+                _remove_new_file(database)
+            raise
+    except BaseException:
+        await database.aclose()
+        raise
+    return Runtime(settings, database, vault, has_background=has_background, now=now)
+
+
+def database_url(vault: VaultSettings) -> URL:
+    """Give the database's URL with its secrets read.
+
+    Raises:
+        ConfigurationError: a secret is missing.
+    """
+    if isinstance(vault.url, SecretReference):
+        return make_url(vault.url.resolve().reveal())
+    url = make_url(vault.url)
+    if vault.password is None:
+        return url
+    return url.set(password=vault.password.resolve().reveal())
+
+
+def _prepare(database: Database, *, create: bool) -> bool:
+    """Create or check the file of a SQLite database; tell whether it was created."""
+    path = database.path
+    if path is None:
+        return False
+    if create:
+        return prepare_file(path)
+    if not path.exists():
+        raise VaultSealed(f"there is no vault at {path}", "Type: connector init")
+    check_file(path)
+    return False
+
+
+def _remove_new_file(database: Database) -> None:
+    """Take back the file of a vault that could not be made, so that a next try begins anew."""
+    assert database.path is not None  # noqa: S101 - the caller has looked
+    for suffix in ("", "-wal", "-shm"):
+        database.path.with_name(database.path.name + suffix).unlink(missing_ok=True)
+
+
+class RuntimeCredentials:
+    """Credentials from a `Runtime` in the same event loop; implements `CredentialSource`.
+
+    Args:
+        runtime: whose accounts they are of.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def credential_now(self, account: str, rejected: AccessToken | None) -> Credential:  # noqa: ARG002
+        """Refuse: waiting here would stop the event loop that has to answer."""
+        raise RuntimeError("a synchronous client cannot be used in the daemon's own loop")
+
+    async def credential(self, account: str, rejected: AccessToken | None) -> Credential:
+        """Give a credential; with ``rejected``, another one than that."""
+        return await self._runtime.credential(account, rejected)

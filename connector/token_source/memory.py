@@ -1,0 +1,105 @@
+"""Access tokens in this process's memory, with bounded staleness.
+
+Whoever watches the store for changes says so with `confirm`; without a confirmation within the last
+two seconds nothing is served from here, so that a token that was revoked or replaced elsewhere
+stops being served. Reading takes one dictionary look-up and no lock: safe from any thread.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from connector.oauth.token import AccessToken, Freshness
+from connector.token_source.remembered import Remembered
+
+#: A change elsewhere is noticed within this many seconds.
+STALENESS_BOUND: Final = 2.0
+
+
+class TokenMemory:
+    """Tokens by account name.
+
+    Args:
+        now: gives seconds since the epoch.
+        monotonic: gives seconds that never go back.
+    """
+
+    def __init__(
+        self, *, now: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._now = now
+        self._monotonic = monotonic
+        self._tokens: dict[str, Remembered] = {}
+        self._unverified: set[str] = set()
+        self._confirmed_until = 0.0
+
+    def hit(self, name: str, min_ttl: float | None = None) -> AccessToken | None:
+        """Give a token that needs nothing done, or None."""
+        remembered = self.fresh(name, min_ttl)
+        return None if remembered is None else remembered.token
+
+    def fresh(self, name: str, min_ttl: float | None = None) -> Remembered | None:
+        """Give what is remembered where its token needs nothing done, or None."""
+        remembered = self._tokens.get(name)
+        if remembered is None or self._monotonic() >= self._confirmed_until:
+            return None
+        now = self._now()
+        if min_ttl is None:
+            return remembered if now < remembered.fresh_until else None
+        return remembered if remembered.freshness(now, min_ttl) is Freshness.FRESH else None
+
+    def get(self, name: str) -> Remembered | None:
+        """Give what is remembered, confirmed or not."""
+        return self._tokens.get(name)
+
+    def put(self, name: str, remembered: Remembered) -> Remembered:
+        """Remember a token; until it is verified, `take_unverified` names it.
+
+        Returns:
+            What is remembered now: a newer one of the same account stays.
+        """
+        present = self._tokens.get(name)
+        if (
+            present is not None
+            and present.account_id == remembered.account_id
+            and present.generation > remembered.generation
+        ):
+            return present
+        self._tokens[name] = remembered
+        self._unverified.add(name)
+        return remembered
+
+    def forget(self, name: str) -> None:
+        """Forget a token."""
+        self._tokens.pop(name, None)
+
+    def names(self) -> list[str]:
+        """Give the names of all accounts with a remembered token."""
+        return list(self._tokens)
+
+    def take_unverified(self) -> list[str]:
+        """Give the names that were remembered since the last call.
+
+        Between reading the store and remembering, somebody may have written: what is new here is
+        compared with the store once more, even where nothing has changed since.
+        """
+        names = [name for name in self._unverified if name in self._tokens]
+        self._unverified.clear()
+        return names
+
+    def doubt(self) -> None:
+        """Have everything that is remembered compared with the store."""
+        self._unverified.update(self._tokens)
+
+    def moment(self) -> float:
+        """Give the time on the clock of confirmations."""
+        return self._monotonic()
+
+    def confirm(self, asked_at: float) -> None:
+        """Say that what is remembered agrees with the store.
+
+        Args:
+            asked_at: the `moment` before the store was asked; what happened there since is not
+                known.
+        """
+        self._confirmed_until = asked_at + STALENESS_BOUND

@@ -1,0 +1,81 @@
+"""Keeps memory in agreement with the store: asks it twice a second, forgets what was changed."""
+
+import asyncio
+import logging
+from typing import Final
+
+from connector.errors import ConnectorError
+from connector.store.accounts import AccountStore
+from connector.store.changes import ChangeWatch
+from connector.token_source.memory import TokenMemory
+
+logger = logging.getLogger(__name__)
+
+#: How often memory is compared with the store; four times within the staleness bound.
+WATCH_INTERVAL: Final = 0.5
+
+
+class StoreWatch:
+    """Compares one memory with the store.
+
+    Args:
+        memory: what is compared.
+        accounts: reads generations.
+        changes: tells whether the store has changed.
+    """
+
+    def __init__(
+        self, memory: TokenMemory, *, accounts: AccountStore, changes: ChangeWatch
+    ) -> None:
+        self._memory = memory
+        self._accounts = accounts
+        self._changes = changes
+        self._task: asyncio.Task[None] | None = None
+        self._is_store_away = False
+
+    def start(self) -> None:
+        """Begin to watch."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._watch(), name="token memory watch")
+
+    async def aclose(self) -> None:
+        """Stop watching."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def check(self) -> None:
+        """Compare once, and confirm what agrees; a store that is away is told of once."""
+        asked_at = self._memory.moment()
+        try:
+            has_changed = await self._changes.has_changed()
+            unverified = self._memory.take_unverified()
+            await self._forget_changed(self._memory.names() if has_changed else unverified)
+        except ConnectorError as error:
+            self._memory.doubt()
+            if not self._is_store_away:
+                extra = {"action": "store.away"}
+                logger.warning("the store cannot be asked: %s", error, extra=extra)
+            self._is_store_away = True
+            return
+        self._is_store_away = False
+        self._memory.confirm(asked_at)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.check()
+            except Exception:  # a watch that ends would send every call to the store for good
+                self._memory.doubt()
+                logger.exception("watching the store failed by a bug")
+            await asyncio.sleep(WATCH_INTERVAL)
+
+    async def _forget_changed(self, names: list[str]) -> None:
+        if not names:
+            return
+        generations = await self._accounts.generations(names)
+        for name in names:
+            remembered = self._memory.get(name)
+            if remembered and generations.get(name) != (remembered.generation, "active"):
+                self._memory.forget(name)

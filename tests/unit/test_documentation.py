@@ -1,0 +1,90 @@
+"""What the documentation says is held true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from connector.settings import load_settings
+from connector.toml_section import Section
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+
+#: Every table, so that every reader is run.
+WHOLE = """
+[providers.acme]
+client_id = "x"
+authorization_endpoint = "https://a.example/authorize"
+token_endpoint = "https://a.example/token"
+identity = { url = "https://a.example/me" }
+exchange = { grant_type = "x", parameter = "y" }
+revocation = { endpoint = "https://a.example/revoke" }
+token_answer = { errors = [{ when = { a = 1 }, means = "invalid_grant" }] }
+api = { rejections = [{ status = 400 }] }
+[jobs.one]
+account = "a"
+run = "a:b"
+destination = { to = "jsonl:x" }
+"""
+
+
+def known_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, str]]:
+    """Give (table, key) of everything that the readers ask a configuration for."""
+    asked: set[tuple[str, str]] = set()
+    original = Section.value
+
+    def recording(self: Section, key: str, kind: type) -> object:
+        asked.add((".".join(self.path), key))
+        return original(self, key, kind)
+
+    monkeypatch.setattr(Section, "value", recording)
+    (tmp_path / "config.toml").write_text(WHOLE)
+    load_settings(tmp_path / "config.toml")
+    return asked
+
+
+def test_every_key_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = known_keys(tmp_path, monkeypatch)
+    assert ("vault", "seal") in asked
+    assert ("providers.acme.refresh_token", "rotation") in asked
+    sections = {"vault", "daemon", "http", "notify", "providers", "jobs"}
+    missing = [
+        f"{table}.{key}" if table else key
+        for table, key in sorted(asked)
+        if (table or key not in sections)
+        and f"`{key}`" not in CONFIGURATION
+        and f"`{key} = " not in CONFIGURATION
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_names_only_commands_that_are_there() -> None:
+    from connector.cli.main import COMMANDS
+
+    text = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"(?:^|[`$] ?)connector ([a-z]+)\b", text, re.MULTILINE))
+    assert {"init", "connect", "token", "serve"} <= named
+    assert named <= set(COMMANDS), named - set(COMMANDS)
+
+
+def test_the_example_configuration_is_what_init_writes() -> None:
+    template = ROOT / "connector" / "cli" / "config.template.toml"
+    assert template.read_text() == (ROOT / "config.example.toml").read_text()
+
+
+def test_the_changelog_has_the_version() -> None:
+    from connector import __version__
+
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert "## [Unreleased]" in changelog or f"## [{__version__}]" in changelog

@@ -1,0 +1,296 @@
+"""What memory serves, for how long, and what takes it away."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from connector import errors
+from connector.account import Account
+from connector.oauth.token import AccessToken
+from connector.runtime import Runtime
+from connector.store.accounts import AccountStore
+from connector.store.changes import ChangeWatch
+from connector.token_source import TokenSource
+from connector.token_source.memory import STALENESS_BOUND, TokenMemory
+from connector.token_source.remembered import Remembered
+from connector.token_source.watch import WATCH_INTERVAL, StoreWatch
+from tests.unit.workbench import ACCOUNT, Workbench
+
+
+class Ticks:
+    """A clock of seconds that never go back."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def ticks() -> Ticks:
+    return Ticks()
+
+
+@pytest.fixture
+async def source(
+    bench: Workbench, runtime: Runtime, account: Account, ticks: Ticks
+) -> AsyncIterator[TokenSource]:
+    """The token source of another process that lives on; its store is checked by hand."""
+    async with bench.runtime() as other:
+        changes = ChangeWatch(other.database)
+        made = TokenSource(
+            accounts=other.accounts,
+            refresh=other.tokens._refresh,
+            directory=other.directory,
+            changes=changes,
+            now=bench.clock.now,
+            has_background=True,
+            monotonic=ticks,
+        )
+        assert (await made.get(account.name)).value == (await runtime.tokens.get(ACCOUNT)).value
+        await made.check_store()
+        yield made
+        await made.aclose()
+        await changes.aclose()
+
+
+@contextmanager
+def store_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database that cannot be asked."""
+
+    def fail(*_: object) -> None:
+        raise errors.TemporarilyUnavailable("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AccountStore, "get", fail)
+        patch.setattr(AccountStore, "generations", fail)
+        patch.setattr(ChangeWatch, "has_changed", fail)
+        yield
+
+
+class TestConfirmed:
+    async def test_a_token_is_served_without_the_store(
+        self, source: TokenSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with store_away(monkeypatch):
+            assert source.memory.hit(ACCOUNT) is not None
+            assert (await source.get(ACCOUNT)).value
+            assert (await source.get(ACCOUNT, 600)).value
+
+    async def test_nothing_is_served_two_seconds_after_the_last_check(
+        self, source: TokenSource, ticks: Ticks
+    ) -> None:
+        ticks.now += STALENESS_BOUND - 0.001
+        assert source.memory.hit(ACCOUNT) is not None
+        ticks.now += 0.001
+        assert source.memory.hit(ACCOUNT) is None
+        assert (await source.get(ACCOUNT)).value, "the store is asked instead"
+
+    async def test_counts_from_before_the_store_was_asked(
+        self, source: TokenSource, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A check that takes long confirms what was true when it began, not when it ended."""
+        has_changed = ChangeWatch.has_changed
+
+        async def slow(watch: ChangeWatch) -> bool:
+            changed = await has_changed(watch)
+            ticks.now += 1.5
+            return changed
+
+        monkeypatch.setattr(ChangeWatch, "has_changed", slow)
+        await source.check_store()
+        ticks.now += 0.6
+        assert source.memory.hit(ACCOUNT) is None
+
+    async def test_what_was_revoked_elsewhere_is_forgotten_at_the_next_check(
+        self, runtime: Runtime, account: Account, source: TokenSource
+    ) -> None:
+        await runtime.revocations.destroy(account, "revoked", now=runtime.now(), is_owed=False)
+        await source.check_store()
+        assert source.memory.get(ACCOUNT) is None
+        with pytest.raises(errors.ConsentRequired, match="revoked"):
+            await source.get(ACCOUNT)
+
+    async def test_what_was_revoked_elsewhere_is_not_served_for_two_seconds_without_checks(
+        self, runtime: Runtime, account: Account, source: TokenSource, ticks: Ticks
+    ) -> None:
+        await runtime.revocations.destroy(account, "revoked", now=runtime.now(), is_owed=False)
+        ticks.now += STALENESS_BOUND
+        with pytest.raises(errors.ConsentRequired, match="revoked"):
+            await source.get(ACCOUNT)
+        assert source.memory.get(ACCOUNT) is None
+
+    async def test_what_was_replaced_elsewhere_is_replaced_here(
+        self, runtime: Runtime, source: TokenSource
+    ) -> None:
+        renewed = await runtime.tokens.refresh(ACCOUNT)
+        await source.check_store()
+        assert source.memory.hit(ACCOUNT) is None
+        assert await source.get(ACCOUNT) == renewed
+
+    async def test_an_account_that_was_forgotten_elsewhere(
+        self, runtime: Runtime, account: Account, source: TokenSource
+    ) -> None:
+        await runtime.accounts.forget(account)
+        await source.check_store()
+        with pytest.raises(errors.UnknownAccount):
+            await source.get(ACCOUNT)
+
+    async def test_what_was_replaced_between_reading_and_remembering_is_noticed(
+        self, runtime: Runtime, source: TokenSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The store has not changed since the last check, and memory is behind all the same."""
+        source.forget(ACCOUNT)
+        require = AccountStore.require
+
+        async def and_then_replace(store: AccountStore, name: str) -> Account:
+            account = await require(store, name)
+            if store is source._accounts:
+                await runtime.tokens.refresh(ACCOUNT)
+                await source.check_store()  # it sees the change, and has nothing to forget yet
+            return account
+
+        with monkeypatch.context() as patch:
+            patch.setattr(AccountStore, "require", and_then_replace)
+            await source.get(ACCOUNT)
+        assert source.memory.hit(ACCOUNT) is not None
+        await source.check_store()
+        assert source.memory.hit(ACCOUNT) is None
+
+
+class TestStoreAway:
+    async def test_a_working_token_is_served(
+        self,
+        bench: Workbench,
+        source: TokenSource,
+        ticks: Ticks,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        ticks.now += 3600
+        with store_away(monkeypatch):
+            await source.check_store()
+            assert source.memory.hit(ACCOUNT) is None
+            token = await source.get(ACCOUNT)
+            assert not token.is_short
+            bench.clock.advance(3600 - 30)
+            assert (await source.get(ACCOUNT)) == replace(token, is_short=True)
+            with pytest.raises(errors.TemporarilyUnavailable):
+                await source.get(ACCOUNT, is_strict=True)
+            with pytest.raises(errors.TemporarilyUnavailable):
+                await source.get("acme/never-seen")
+            bench.clock.advance(30)
+            with pytest.raises(errors.TemporarilyUnavailable, match="away"):
+                await source.get(ACCOUNT)
+        assert bench.refreshes == 0
+
+    async def test_it_is_told_once_and_checked_in_full_afterwards(
+        self,
+        runtime: Runtime,
+        account: Account,
+        source: TokenSource,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with caplog.at_level(logging.WARNING), store_away(monkeypatch):
+            for _ in range(5):
+                await source.check_store()
+        assert caplog.text.count("the store cannot be asked") == 1
+        await runtime.revocations.destroy(account, "revoked", now=runtime.now(), is_owed=False)
+        await source._watch._changes.has_changed()  # the change itself is not seen any more
+        await source.check_store()
+        assert source.memory.get(ACCOUNT) is None
+
+    async def test_a_token_that_was_replaced_is_not_served_in_its_place(
+        self, runtime: Runtime, source: TokenSource, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The store says that there is a newer one; what is missing is the provider's data."""
+        await runtime.tokens.refresh(ACCOUNT)
+        ticks.now += STALENESS_BOUND
+
+        def fail(*_: object) -> None:
+            raise errors.TemporarilyUnavailable("no metadata")
+
+        monkeypatch.setattr(type(source._directory), "get", fail)
+        with pytest.raises(errors.TemporarilyUnavailable, match="no metadata"):
+            await source.get(ACCOUNT)
+
+    async def test_the_watch_goes_on_after_a_bug(
+        self, bench: Workbench, account: Account, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        calls = asyncio.Semaphore(0)
+
+        class Broken(ChangeWatch):
+            async def has_changed(self) -> bool:
+                calls.release()
+                raise ZeroDivisionError
+
+        async with bench.runtime() as other:
+            memory = TokenMemory(now=bench.clock.now)
+            watch = StoreWatch(memory, accounts=other.accounts, changes=Broken(other.database))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("connector.token_source.watch.WATCH_INTERVAL", 0)
+                watch.start()
+                watch.start()
+                for _ in range(3):
+                    await calls.acquire()
+                await watch.aclose()
+        assert "failed by a bug" in caplog.text
+        assert memory.hit(account.name) is None
+
+    def test_checks_are_more_frequent_than_the_bound(self) -> None:
+        assert WATCH_INTERVAL * 4 <= STALENESS_BOUND
+
+
+class TestTokenMemory:
+    def remembered(self, *, generation: int = 1, account_id: str = "one") -> Remembered:
+        return Remembered(
+            token=AccessToken(value=f"token {generation}"),
+            account_id=account_id,
+            generation=generation,
+            provider="acme",
+            base_url=None,
+            minted_at=0,
+            expires_at=1000,
+            lifetime=1000,
+            margin=200,
+            fresh_until=800,
+        )
+
+    @pytest.fixture
+    def memory(self, ticks: Ticks) -> TokenMemory:
+        made = TokenMemory(now=lambda: 500, monotonic=ticks)
+        made.confirm(made.moment())
+        return made
+
+    def test_what_is_newer_stays(self, memory: TokenMemory) -> None:
+        newer = memory.put("a", self.remembered(generation=2))
+        assert memory.put("a", self.remembered(generation=1)) is newer
+        assert memory.hit("a") == newer.token
+
+    def test_another_account_of_the_same_name_replaces_it(self, memory: TokenMemory) -> None:
+        memory.put("a", self.remembered(generation=2))
+        other = self.remembered(generation=1, account_id="two")
+        assert memory.put("a", other) is other
+
+    def test_names_what_is_not_verified_once(self, memory: TokenMemory) -> None:
+        memory.put("a", self.remembered())
+        memory.put("b", self.remembered())
+        memory.forget("b")
+        memory.forget("never")
+        assert memory.take_unverified() == ["a"]
+        assert memory.take_unverified() == []
+        memory.doubt()
+        assert memory.take_unverified() == ["a"]
+
+    def test_quiet_does_not_outlast_the_default_min_ttl(self) -> None:
+        stale = self.remembered()
+        assert stale.kept_quiet(850).fresh_until == 850
+        assert stale.kept_quiet(10_000).fresh_until == 940
+        assert stale.kept_quiet(100).fresh_until == 800, "it is fresh for longer anyway"
+        endless = replace(stale, expires_at=None, fresh_until=float("inf"))
+        assert endless.kept_quiet(850) is endless
