@@ -1,0 +1,56 @@
+"""Where records go. Records and cursor are committed together, so that a crash repeats nothing.
+
+A destination remembers, for each job and account, the cursor of the last commit. With a key, a
+record that comes again replaces the one before, and changes nothing where it is the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from connector.jobs.json_lines import JsonLinesDestination
+from connector.jobs.sqlite import SqliteDestination
+
+
+class Destination(Protocol):
+    """Takes records of one job and account."""
+
+    def cursor(self) -> object:
+        """Give the cursor of the last commit; None where there was none."""
+        ...
+
+    def commit(self, records: Sequence[Mapping[str, object]], cursor: object) -> None:
+        """Write records and cursor in one transaction.
+
+        Raises:
+            OSError, sqlite3.Error: it failed; nothing was written.
+            UnusableRecord: a record cannot be written; nothing was.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+def open_destination(
+    url: str, *, table: str, key: tuple[str, ...], job: str, account: str
+) -> Destination:
+    """Open a destination.
+
+    Args:
+        url: ``sqlite:///PATH`` or ``jsonl:PATH``, the path absolute.
+        table: of a database.
+        key: the fields that identify a record, besides the account.
+        job: the job's name.
+        account: the account's name.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be opened.
+        ValueError: the URL names no destination.
+    """
+    if url.startswith("sqlite:///"):
+        path = url.removeprefix("sqlite:///")
+        return SqliteDestination(path, table=table, key=key, job=job, account=account)
+    if url.startswith("jsonl:"):
+        return JsonLinesDestination(url.removeprefix("jsonl:"), key=key, job=job, account=account)
+    raise ValueError(f"{url!r} is no destination")

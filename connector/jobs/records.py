@@ -1,0 +1,102 @@
+"""A record on its way to a destination: checked, and its values made fit to be stored."""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+#: The column that tells accounts apart in a shared table; part of every key.
+ACCOUNT_FIELD: Final = "_account"
+#: SQLite's integers have 64 bits; larger ones are kept as text.
+_LARGEST_INTEGER: Final = 2**63 - 1
+
+Stored = str | int | float | bytes | None
+
+
+class UnusableRecord(ValueError):
+    """A record cannot be written; says which field, never its value."""
+
+
+def check_record(record: object, key: tuple[str, ...], number: int) -> Mapping[str, object]:
+    """Check that a record is a mapping with text keys and has the fields of its key.
+
+    Args:
+        record: what the function yielded.
+        key: the fields that identify it.
+        number: of the record in this run, for messages.
+
+    Raises:
+        UnusableRecord: says what is wrong.
+    """
+    if not isinstance(record, Mapping):
+        raise UnusableRecord(f"record {number} is {type(record).__name__}, not a mapping")
+    for name in record:
+        if not isinstance(name, str) or not name:
+            raise UnusableRecord(f"record {number} has a field whose name is not text")
+    if ACCOUNT_FIELD in record:
+        raise UnusableRecord(f"record {number} has the field {ACCOUNT_FIELD}, which is ours")
+    missing = [name for name in key if _is_missing(record.get(name))]
+    if missing:
+        raise UnusableRecord(f"record {number} lacks {', '.join(missing)}, part of its key")
+    return record
+
+
+def stored_value(value: object) -> Stored:
+    """Make a value fit for a database column: nested ones as JSON, dates as ISO 8601.
+
+    Raises:
+        UnusableRecord: it is of a type that has no such form.
+    """
+    if isinstance(value, str):
+        return storable_text(value)
+    if value is None or isinstance(value, (float, bytes)):
+        return value
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        return value if -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER else str(value)
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    return storable_text(json_text(value))
+
+
+def storable_text(text: str) -> str:
+    """Replace what is no Unicode text: half of a surrogate pair, as cut JSON strings have it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def json_text(value: object) -> str:
+    """Write a value as compact JSON.
+
+    Raises:
+        UnusableRecord: it cannot be written as JSON.
+    """
+    try:
+        return json.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            default=_json_default,
+        )
+    except (TypeError, ValueError) as error:
+        raise UnusableRecord(f"a value cannot be written as JSON: {error}") from None
+
+
+def _json_default(value: object) -> object:
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=json_text)  # in one order, so that a repeat is the same
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value != value  # noqa: PLR0124 - NaN, which SQLite stores as NULL

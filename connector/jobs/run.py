@@ -1,0 +1,172 @@
+"""One run of a job for one account: claim the slot, run the function, write down how it ended."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from connector.account import Account
+from connector.errors import TemporarilyUnavailable, UnknownAccount
+from connector.jobs.callable import CallableRun
+from connector.jobs.order import Order, Result
+from connector.resource import CredentialSource
+from connector.settings import JobSettings
+from connector.store.accounts import AccountStore
+from connector.store.runs import Ending, Outcome, Run, RunStore
+
+logger = logging.getLogger(__name__)
+
+#: How a failure of the child is written in the history; anything else is ``failed``.
+_OUTCOMES: Final[dict[str | None, Outcome]] = {
+    None: "succeeded",
+    "ConsentRequired": "consent_required",
+}
+
+
+class JobRunner:
+    """Runs jobs.
+
+    Args:
+        accounts, runs: of the store.
+        credentials: where the runs' tokens come from.
+        folder: of the configuration.
+        hidden_variables: environment variables that runs do not get.
+        owner: this process as an owner of runs.
+        now: gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: AccountStore,
+        runs: RunStore,
+        credentials: CredentialSource,
+        folder: Path,
+        hidden_variables: frozenset[str],
+        owner: str,
+        now: Callable[[], float],
+    ) -> None:
+        self.runs = runs
+        self._accounts = accounts
+        self._credentials = credentials
+        self._folder = folder
+        self._hidden_variables = hidden_variables
+        self._owner = owner
+        self._now = now
+        self._unwritten: dict[str, tuple[Run, Ending, float]] = {}
+
+    async def accounts_of(self, job: JobSettings) -> list[Account]:
+        """Give the accounts that a job selects, whatever their state."""
+        return [
+            account
+            for account in await self._accounts.all()
+            if job.accounts.matches(account.name) and job.provider in {None, account.provider}
+        ]
+
+    async def require_account(self, job: JobSettings, name: str) -> Account:
+        """Give one account that a job selects.
+
+        Raises:
+            UnknownAccount: there is none of that name, or the job does not select it.
+        """
+        account = await self._accounts.require(name)
+        if account.name not in {selected.name for selected in await self.accounts_of(job)}:
+            raise UnknownAccount(name)
+        return account
+
+    async def run(
+        self,
+        job: JobSettings,
+        account: str,
+        *,
+        due_at: float | None,
+        since: object = None,
+        on_progress: Callable[[Result], None] | None = None,
+    ) -> Ending | None:
+        """Run a job for one account.
+
+        Args:
+            job: which one.
+            account: the account's name.
+            due_at: the slot; None where a person asks for it.
+            since: replaces the cursor, where a person asked for it.
+            on_progress: told after each commit.
+
+        Returns:
+            How it ended, or None: another process has the slot, or runs it now.
+
+        Raises:
+            TemporarilyUnavailable: the store cannot be had.
+        """
+        await self._write_endings()
+        run = await self.runs.claim(job.name, account, due_at, owner=self._owner, now=self._now())
+        if run is None:
+            return None
+        logger.info("run started", extra=self._fields(run, "run.started"))
+        child = CallableRun(self._order(job, run, since), self._credentials, on_progress)
+        ending = Ending(outcome="failed", error="a bug of Connector's")
+        try:
+            ending = _ending(await child.run())
+        except asyncio.CancelledError:
+            ending = _ending(child.result, interruption="the process was stopped")
+            raise
+        finally:
+            await asyncio.shield(self._finish(run, ending))
+        return ending
+
+    async def _finish(self, run: Run, ending: Ending) -> None:
+        """Write down how a run ended; where the store is away, before the next run begins."""
+        level = logging.INFO if ending.outcome == "succeeded" else logging.WARNING
+        logger.log(
+            level,
+            ending.error or "run finished",
+            extra={
+                **self._fields(run, "run.finished"),
+                "outcome": ending.outcome,
+                "records": ending.records,
+                "seconds": round(self._now() - run.started_at, 2),
+            },
+        )
+        self._unwritten[run.id] = (run, ending, self._now())
+        try:
+            await self._write_endings()
+        except TemporarilyUnavailable as error:
+            logger.warning(str(error), extra=self._fields(run, "run.not_noted"))
+
+    async def _write_endings(self) -> None:
+        for run, ending, at in list(self._unwritten.values()):
+            await self.runs.finish(run, ending, now=at)
+            self._unwritten.pop(run.id, None)
+
+    def _order(self, job: JobSettings, run: Run, since: object) -> Order:
+        return Order(
+            run=job.run,
+            folder=self._folder,
+            job=job.name,
+            account=run.account,
+            run_id=run.id,
+            destination=job.destination.url,
+            table=job.destination.table,
+            key=job.destination.key,
+            since=since,
+            options=job.options,
+            deadline=job.deadline,
+            hidden_variables=self._hidden_variables,
+        )
+
+    def _fields(self, run: Run, action: str) -> dict[str, object]:
+        return {"action": action, "job": run.job, "account": run.account, "run": run.id}
+
+
+def _ending(result: Result, *, interruption: str | None = None) -> Ending:
+    """Give what is written of a child's result."""
+    outcome = _OUTCOMES.get(result.kind, "failed")
+    return Ending(
+        outcome="interrupted" if interruption else outcome,
+        records=result.records,
+        batches=result.batches,
+        tokens=result.tokens,
+        error=interruption or result.error,
+        cursor=result.cursor,
+    )

@@ -1,0 +1,140 @@
+"""The timer: starts the runs of jobs that are due.
+
+APScheduler keeps the time, with its store in memory, made anew from the configuration at each
+start. On purpose: ``misfire_grace_time`` None (a late fire still counts), ``coalesce`` (many missed
+fires are one), ``max_instances`` 1 (a fire only starts runs and returns). Jitter delays a run's
+start and never its due time, so that the slot is the same for every daemon.
+"""
+
+import asyncio
+import functools
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from connector.account import Active
+from connector.errors import ConnectorError
+from connector.jobs.run import JobRunner
+from connector.schedule import Schedule
+from connector.settings import JobSettings
+
+logger = logging.getLogger(__name__)
+
+#: Child processes at once: each is a Python of its own, some 40 MiB.
+CONCURRENT_RUNS: Final = 8
+
+
+class SlotTrigger(BaseTrigger):  # type: ignore[misc]
+    """Fires at the due times of a schedule.
+
+    Args:
+        schedule: when.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
+        """Give the first due time after ``now``."""
+        return datetime.fromtimestamp(self._schedule.next_after(now.timestamp()), UTC)
+
+
+class Timer:
+    """Starts runs when they are due.
+
+    Args:
+        jobs: of the configuration.
+        runner: runs them.
+        now: gives seconds since the epoch.
+        sleep: waits out a run's share of the jitter.
+    """
+
+    def __init__(
+        self,
+        jobs: Mapping[str, JobSettings],
+        runner: JobRunner,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._jobs = jobs
+        self._runner = runner
+        self._now = now
+        self._sleep = sleep
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._due: dict[str, float] = {}
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(CONCURRENT_RUNS)
+
+    def start(self) -> None:
+        """Begin to keep time."""
+        for job in self._jobs.values():
+            if job.schedule is None:
+                continue
+            self._due[job.name] = job.schedule.next_after(self._now())
+            self._scheduler.add_job(
+                self._fire,
+                SlotTrigger(job.schedule),
+                args=(job, job.schedule),
+                id=job.name,
+                misfire_grace_time=None,
+                coalesce=True,
+                max_instances=1,
+            )
+        self._scheduler.start()
+
+    async def aclose(self) -> None:
+        """Start no more runs, and stop those under way; they are resumed at their cursor."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def _fire(self, job: JobSettings, schedule: Schedule) -> None:
+        """Start the runs of one slot, one for each active account."""
+        due_at = schedule.latest_due(self._due[job.name], self._now())
+        self._due[job.name] = due_at
+        try:
+            if job.name in await self._runner.runs.paused():
+                return
+            accounts = await self._runner.accounts_of(job)
+        except ConnectorError as error:
+            logger.warning(str(error), extra={"action": "job.not_started", "job": job.name})
+            return
+        for account in accounts:
+            if not isinstance(account.state, Active):
+                continue
+            place = (job.name, account.name)
+            if place in self._running:
+                logger.warning(
+                    "the run before is still under way; this one is left out",
+                    extra={"action": "run.skipped", "job": job.name, "account": account.name},
+                )
+                continue
+            task = asyncio.create_task(self._run(job, account.name, due_at))
+            self._running[place] = task
+            task.add_done_callback(functools.partial(self._land, place))
+
+    def _land(self, place: tuple[str, str], task: asyncio.Task[None]) -> None:
+        del self._running[place]
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            job, account = place
+            extra = {"action": "run.failed", "job": job, "account": account}
+            logger.error("a run failed by a bug", exc_info=error, extra=extra)
+
+    async def _run(self, job: JobSettings, account: str, due_at: float) -> None:
+        if job.jitter:
+            await self._sleep(random.uniform(0, job.jitter))  # noqa: S311 - spreads load
+        async with self._places:
+            try:
+                await self._runner.run(job, account, due_at=due_at)
+            except ConnectorError as error:
+                extra = {"action": "run.failed", "job": job.name, "account": account}
+                logger.warning(str(error), extra=extra)

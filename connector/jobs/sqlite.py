@@ -1,0 +1,170 @@
+"""Records into a table of a SQLite database.
+
+The table is made from the first records and gains a column for each new field; values keep the type
+that they came with, nested ones are JSON. The cursor stands in a table beside, written in the same
+transaction.
+"""
+
+import json
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from connector.jobs.records import (
+    ACCOUNT_FIELD,
+    Stored,
+    UnusableRecord,
+    storable_text,
+    stored_value,
+)
+from connector.jobs.wal import open_wal
+
+_CURSOR_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS _connector_cursor (
+    job TEXT NOT NULL,
+    account TEXT NOT NULL,
+    cursor TEXT NOT NULL,
+    committed_at REAL NOT NULL,
+    PRIMARY KEY (job, account)
+)
+"""
+
+
+class SqliteDestination:
+    """See `destination.Destination`.
+
+    Args:
+        path: of the database file.
+        table: that takes the records.
+        key: the fields that identify a record, besides the account.
+        job: the job's name.
+        account: the account's name.
+    """
+
+    def __init__(
+        self, path: str, *, table: str, key: tuple[str, ...], job: str, account: str
+    ) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._table = table
+        self._key = (ACCOUNT_FIELD, *key) if key else ()
+        self._job = job
+        self._account = account
+        self._connection = open_wal(path)
+        self._connection.execute(_CURSOR_TABLE)
+        self._columns: set[str] = set()
+
+    def cursor(self) -> object:
+        """Give the cursor of the last commit; None where there was none."""
+        row = self._connection.execute(
+            "SELECT cursor FROM _connector_cursor WHERE job = ? AND account = ?",
+            (self._job, self._account),
+        ).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def commit(self, records: Sequence[Mapping[str, object]], cursor: object) -> None:
+        """Write records and cursor in one transaction; see `destination.Destination.commit`."""
+        rows = [self._row(record) for record in records]
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            if rows:
+                self._write(rows)
+            if cursor is not None:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO _connector_cursor VALUES (?, ?, ?, ?)",
+                    (self._job, self._account, json.dumps(cursor), time.time()),
+                )
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            self._columns.clear()  # what was added in this transaction is gone
+            raise
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def _row(self, record: Mapping[str, object]) -> dict[str, Stored]:
+        row: dict[str, Stored] = {ACCOUNT_FIELD: self._account}
+        for name, value in record.items():
+            try:
+                row[storable_text(name)] = stored_value(value)
+            except UnusableRecord as error:
+                raise UnusableRecord(f"field {name}: {error}") from None
+        return row
+
+    def _write(self, rows: list[dict[str, Stored]]) -> None:
+        fields = list(dict.fromkeys(name for row in rows for name in row))
+        self._ensure_columns(fields)
+        by_fields: dict[tuple[str, ...], list[dict[str, Stored]]] = {}
+        for row in rows:
+            by_fields.setdefault(tuple(row), []).append(row)
+        for names, alike in by_fields.items():
+            statement = self._statement(names)
+            self._connection.executemany(statement, [[row[n] for n in names] for row in alike])
+
+    def _ensure_columns(self, fields: list[str]) -> None:
+        if {_folded(field) for field in fields} <= self._columns:
+            return
+        self._read_columns()  # another process may have made the table, or added some
+        if not self._columns:
+            self._create(fields)
+        for field in fields:
+            if _folded(field) not in self._columns:
+                self._connection.execute(
+                    f"ALTER TABLE {_quoted(self._table)} ADD COLUMN {_quoted(field)}"
+                )
+                self._columns.add(_folded(field))
+
+    def _read_columns(self) -> None:
+        rows = self._connection.execute(f"PRAGMA table_info({_quoted(self._table)})").fetchall()
+        self._columns = {_folded(row[1]) for row in rows}
+        if rows and self._key and {_folded(name) for name in self._key} not in self._unique(rows):
+            raise sqlite3.IntegrityError(
+                f"table {self._table} was made with another key than {', '.join(self._key)}: "
+                "move it away, or give the job its old key again"
+            )
+
+    def _unique(self, columns: list[tuple[object, ...]]) -> list[set[str]]:
+        """Give the sets of columns that are unique together: the primary key, and indexes."""
+        found = [{_folded(str(row[1])) for row in columns if row[5]}]
+        indexes = self._connection.execute(f"PRAGMA index_list({_quoted(self._table)})")
+        for _, index, is_unique, _, is_partial in indexes.fetchall():
+            if is_unique and not is_partial:
+                rows = self._connection.execute(f"PRAGMA index_info({_quoted(index)})")
+                found.append({_folded(str(row[2])) for row in rows})
+        return found
+
+    def _create(self, fields: list[str]) -> None:
+        columns = [_quoted(field) for field in fields]
+        if self._key:
+            columns.append(f"PRIMARY KEY ({', '.join(map(_quoted, self._key))})")
+        self._connection.execute(f"CREATE TABLE {_quoted(self._table)} ({', '.join(columns)})")
+        self._columns = {_folded(field) for field in fields}
+
+    def _statement(self, names: tuple[str, ...]) -> str:
+        """Give an INSERT that replaces a record of the same key, where anything differs."""
+        columns = ", ".join(map(_quoted, names))
+        places = ", ".join("?" * len(names))
+        insert = f"INSERT INTO {_quoted(self._table)} ({columns}) VALUES ({places})"  # noqa: S608 - quoted
+        if not self._key:
+            return insert
+        conflict = ", ".join(map(_quoted, self._key))
+        others = [_quoted(name) for name in names if name not in self._key]
+        if not others:
+            return f"{insert} ON CONFLICT ({conflict}) DO NOTHING"
+        changes = ", ".join(f"{name} = excluded.{name}" for name in others)
+        table = _quoted(self._table)
+        differs = " OR ".join(f"{table}.{name} IS NOT excluded.{name}" for name in others)
+        return f"{insert} ON CONFLICT ({conflict}) DO UPDATE SET {changes} WHERE {differs}"
+
+
+def _quoted(name: str) -> str:
+    """Quote an identifier (SQLite: double quotes, doubled inside)."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _folded(name: str) -> str:
+    """Give what SQLite compares of a column's name: A to Z without case, other letters as is."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in name)

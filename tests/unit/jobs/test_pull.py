@@ -1,0 +1,320 @@
+"""What a user's function may give, in the child's own code but without its process."""
+
+import asyncio
+import importlib
+import json
+import logging
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from connector import errors
+from connector.jobs.channel import ChildChannel, Message
+from connector.jobs.child import BATCH_SIZE, DestinationFailed, Pull, _explain
+from connector.jobs.records import UnusableRecord
+
+
+class Child:
+    """A run in this process, with its parent's end in our hands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.parent, theirs = socket.socketpair()
+        self.parent.setblocking(False)  # noqa: FBT003 - the method's own
+        self.channel = ChildChannel(theirs, on_lost=lambda: None)
+        self.pull: Pull | None = None
+
+    def run(self, code: str, *, run: str = "pulls:pull", **changes: object) -> list[Message]:
+        """Run a function and give what the parent was told."""
+        (self.folder / "pulls.py").write_text(dedent(code))
+        sys.modules.pop("pulls", None)
+        importlib.invalidate_caches()
+        order: Message = {
+            "run": run,
+            "folder": str(self.folder),
+            "job": "pull",
+            "account": "acme/ads",
+            "run_id": "1",
+            "destination": f"sqlite:///{self.folder}/ads.db",
+            "table": "t",
+            "key": ["id"],
+            "since": None,
+            "options": {"limit": 5},
+            "base_url": "http://127.0.0.1/",
+            **changes,
+        }
+        self.pull = Pull(order, self.channel)
+        try:
+            asyncio.run(self.pull.run())
+        finally:
+            self.pull.close()
+        return self.told()
+
+    def told(self) -> list[Message]:
+        """Give what the parent was told since it was asked last."""
+        data = b""
+        try:
+            while chunk := self.parent.recv(1 << 20):
+                data += chunk
+        except BlockingIOError:
+            pass
+        return [json.loads(line) for line in data.splitlines()]
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.folder / "ads.db")) as connection:
+            return connection.execute("SELECT id FROM t ORDER BY id").fetchall()
+
+    def close(self) -> None:
+        self.parent.close()
+        self.channel._reader.close()
+        self.channel._connection.close()
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    logger = logging.getLogger("job")
+    made = Child(tmp_path)
+    yield made
+    made.close()
+    logger.handlers.clear()
+
+
+SHAPES = {
+    "async generator of records": "async def pull(api, context):\n  for i in R: yield R[i]",
+    "async generator of batches": "async def pull(*_):\n  yield [R[1], R[2]]; yield [R[3]]",
+    "async generator of both": "async def pull(api, context):\n  yield R[1]; yield [R[2], R[3]]",
+    "coroutine that gives a list": "async def pull(api, context): return [R[1], R[2], R[3]]",
+    "coroutine that gives batches": "async def pull(api, context): return [[R[1]], (R[2], R[3])]",
+    "coroutine that gives a generator": "async def pull(api, context): return (R[i] for i in R)",
+    "generator": "def pull(api, context):\n    yield from (R[1], R[2])\n    yield [R[3]]",
+    "function that gives a list": "def pull(api, context): return [R[1], R[2], R[3]]",
+    "function that gives an awaitable": (
+        "async def later(): return [R[1], R[2], R[3]]\ndef pull(api, context): return later()"
+    ),
+    "class": "class pull(list):\n  def __init__(self, *_): super().__init__(R.values())",
+}
+
+
+class TestShapes:
+    @pytest.mark.parametrize("code", SHAPES.values(), ids=SHAPES.keys())
+    def test_records_are_written(self, child: Child, code: str) -> None:
+        child.run(f"R = {{i: {{'id': i}} for i in (1, 2, 3)}}\n{code}")
+        assert child.rows() == [(1,), (2,), (3,)]
+        assert child.pull is not None
+        assert child.pull.records == 3
+
+    @pytest.mark.parametrize("code", ["return None", "return []", "return iter(())", "return [[]]"])
+    def test_nothing_is_nothing(self, child: Child, code: str) -> None:
+        told = child.run(f"def pull(api, context): {code}")
+        assert told == []
+
+    @pytest.mark.parametrize(
+        ("code", "says"),
+        [
+            ("return {'id': 1}", "gave dict, not records"),
+            ("return 'text'", "gave str, not records"),
+            ("return 7", "gave int, not records"),
+            ("return ['text']", "yielded str, not a record"),
+            ("return [7]", "yielded int, not a record"),
+            ("return [None]", "yielded NoneType, not a record"),
+            ("return [{'id': 1}, {'n': 1}]", "record 2 lacks id"),
+            ("return [[{'id': 1}], [{'id': 2}, {'id': None}]]", "record 3 lacks id"),
+            ("return [['text']]", "record 1 is str"),
+        ],
+    )
+    def test_junk_is_named(self, child: Child, code: str, says: str) -> None:
+        with pytest.raises(UnusableRecord, match=says):
+            child.run(f"def pull(api, context): {code}")
+
+    def test_clients_are_of_the_functions_kind(self, child: Child) -> None:
+        code = """
+        async def one(api, context):
+            return [{"id": type(api).__name__, "url": str(api.base_url)}]
+        def two(api, context):
+            return [{"id": type(api).__name__, "url": str(api.base_url)}]
+        """
+        child.run(code, run="pulls:one")
+        child.run(code, run="pulls:two")
+        assert child.rows() == [("AsyncClient",), ("Client",)]
+
+
+class TestCommits:
+    def test_a_batch_is_committed_at_once(self, child: Child) -> None:
+        told = child.run("async def pull(api, context):\n  for i in (1, 2): yield [{'id': i}]")
+        assert [(one["type"], one["records"], one["batches"]) for one in told] == [
+            ("progress", 1, 1),
+            ("progress", 2, 2),
+        ]
+
+    def test_single_records_are_committed_by_the_thousand(self, child: Child) -> None:
+        count = BATCH_SIZE * 2 + 1
+        told = child.run(f"def pull(api, context):\n  for i in range({count}): yield {{'id': i}}")
+        assert [one["records"] for one in told] == [BATCH_SIZE, 2 * BATCH_SIZE, count]
+
+    def test_what_was_committed_stays(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            yield [{"id": 1}]
+            context.cursor = 1
+            yield [{"id": 2}]
+            context.cursor = 2
+            yield {"id": 3}
+            raise ValueError("boom")
+        """
+        with pytest.raises(ValueError, match="boom"):
+            child.run(code)
+        assert child.rows() == [(1,), (2,)]
+        assert child.pull is not None
+        assert child.pull.committed() == {"records": 2, "batches": 2, "cursor": 1}
+
+
+class TestCursor:
+    def test_goes_with_what_was_yielded_before(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            start = context.cursor or 0
+            for i in range(start, start + 3):
+                context.cursor = i + 1
+                yield [{"id": i}]
+        """
+        first, second = child.run(code), child.run(code)
+        assert [one["cursor"] for one in first] == [1, 2, 3]
+        assert [one["cursor"] for one in second] == [4, 5, 6]
+        assert len(child.rows()) == 6
+
+    def test_assigned_last_it_is_committed_at_the_end(self, child: Child) -> None:
+        told = child.run(
+            "async def pull(api, context):\n  yield [{'id': 1}]\n  context.cursor = {'at': [1]}"
+        )
+        assert [one["cursor"] for one in told] == [None, {"at": [1]}]
+        assert [one["batches"] for one in told] == [1, 2]
+
+    def test_changed_in_place_it_has_moved(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            context.cursor = context.cursor or {"pages": []}
+            yield [{"id": len(context.cursor["pages"])}]
+            context.cursor["pages"].append("x")
+        """
+        for _ in range(3):
+            child.run(code)
+        assert child.rows() == [(0,), (1,), (2,)]
+
+    def test_a_person_may_set_it_back(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            yield [{"id": context.cursor}]
+            if context.cursor != "2026": context.cursor = "2027"
+        """
+        child.run(code, key=[])
+        child.run(code, since="2026", key=[])
+        child.run(code, key=[])
+        assert child.rows() == [(None,), ("2026",), ("2027",)], "it stays as it was committed"
+
+    @pytest.mark.parametrize("value", ["object()", "float('nan')", "{1, 2}", "b'x'"])
+    def test_has_to_be_json(self, child: Child, value: str) -> None:
+        with pytest.raises(UnusableRecord, match="the cursor cannot be written as JSON"):
+            child.run(f"def pull(api, context):\n  yield [{{'id': 1}}]\n  context.cursor = {value}")
+        assert child.rows() == [(1,)]
+        assert child.pull is not None
+        assert child.pull.committed()["cursor"] is None
+
+
+class TestContext:
+    def test_says_whose_run_it_is(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            text = f"{context.job} {context.account} {context.run_id} {context.options['limit']}"
+            return [{"id": text}]
+        """
+        child.run(code)
+        assert child.rows() == [("pull acme/ads 1 5",)]
+
+    def test_log_lines_go_to_the_parent(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            context.logger.info("page %d of %d", 1, 2)
+            context.logger.debug("small print")
+            try:
+                raise LookupError("gone")
+            except LookupError:
+                context.logger.exception("went on")
+            context.logger.info("%d", "no number")
+        """
+        first, second, third = child.run(code)
+        assert (first["type"], first["level"], first["message"]) == ("log", 20, "page 1 of 2")
+        assert second["level"] == logging.DEBUG
+        assert str(third["message"]).startswith("went on\nTraceback")
+        assert "LookupError: gone" in str(third["message"])
+
+
+class TestExplain:
+    def explained(self, child: Child, work: Callable[[], object]) -> tuple[str, str]:
+        with pytest.raises(Exception) as caught:  # noqa: PT011 - the test looks at it
+            work()
+        return _explain(caught.value, str(child.folder))
+
+    def test_a_bug_with_its_line(self, child: Child) -> None:
+        code = (
+            "import json\ndef pull(api, context):\n    inner()\ndef inner():\n    json.loads('{')\n"
+        )
+        kind, text = self.explained(child, lambda: child.run(code))
+        assert kind == "Callable"
+        assert text.startswith("JSONDecodeError: Expecting property name")
+        assert text.endswith(f"({child.folder}/pulls.py, line 5)"), "not the library's line"
+
+    def test_an_error_of_the_system_in_the_function_is_the_functions(self, child: Child) -> None:
+        code = "def pull(api, context):\n    open('/none')"
+        kind, text = self.explained(child, lambda: child.run(code))
+        assert (kind, text.partition(":")[0]) == ("Callable", "FileNotFoundError")
+
+    @pytest.mark.parametrize(
+        ("run", "says"),
+        [
+            ("missing:pull", "ModuleNotFoundError: No module named 'missing'"),
+            ("pulls:missing", "AttributeError: module 'pulls' has no attribute 'missing'"),
+            ("pulls:NUMBER", "ImportError: pulls:NUMBER is not callable"),
+        ],
+    )
+    def test_what_cannot_be_found(self, child: Child, run: str, says: str) -> None:
+        kind, text = self.explained(child, lambda: child.run("NUMBER = 1", run=run))
+        assert kind == "Callable"
+        assert text.startswith(says)
+
+    def test_a_module_that_does_not_load(self, child: Child) -> None:
+        for code, says in (("1 / 0", "ZeroDivisionError"), ("def", "SyntaxError")):
+            kind, text = self.explained(child, partial(child.run, code))
+            assert kind == "Callable"
+            assert text.startswith(says)
+
+    def test_the_destination(self, child: Child) -> None:
+        (child.folder / "file").write_text("")
+        url = f"sqlite:///{child.folder}/file/ads.db"
+        work = lambda: child.run("def pull(api, context): return []", destination=url)  # noqa: E731
+        kind, text = self.explained(child, work)
+        assert kind == "Destination"
+        assert "file" in text
+
+    def test_records(self, child: Child) -> None:
+        assert _explain(UnusableRecord("record 1 is str"), str(child.folder)) == (
+            "UnusableRecord",
+            "record 1 is str",
+        )
+        assert _explain(DestinationFailed("OSError: full"), "/") == ("Destination", "OSError: full")
+
+    def test_our_own_errors(self) -> None:
+        error = errors.ConsentRequired("acme/ads", "it ended", provider="acme")
+        assert _explain(error, "/") == ("ConsentRequired", str(error))
+
+    def test_an_error_that_was_raised_nowhere(self) -> None:
+        assert _explain(KeyError("x"), "/") == ("Callable", "KeyError: 'x'")

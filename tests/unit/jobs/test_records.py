@@ -1,0 +1,123 @@
+import json
+import math
+import sqlite3
+from collections import OrderedDict
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connector.jobs.records import UnusableRecord, check_record, json_text, stored_value
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+class TestCheck:
+    def test_any_mapping_is_a_record(self) -> None:
+        for record in ({"id": 1}, OrderedDict(id=1), MappingProxyType({"id": 1})):
+            assert check_record(record, ("id",), 1) is record
+
+    @pytest.mark.parametrize(
+        ("record", "says"),
+        [
+            ([1], "record 7 is list, not a mapping"),
+            ("text", "record 7 is str"),
+            (None, "record 7 is NoneType"),
+            ({"id": 1, 2: 3}, "whose name is not text"),
+            ({"id": 1, "": 3}, "whose name is not text"),
+            ({"id": 1, "_account": "x"}, "_account, which is ours"),
+            ({}, "lacks id, day, part of its key"),
+            ({"id": 0, "day": None}, "lacks day"),
+            ({"id": math.nan, "day": ""}, "lacks id"),
+        ],
+    )
+    def test_says_what_is_wrong_and_no_value(self, record: object, says: str) -> None:
+        with pytest.raises(UnusableRecord, match=says):
+            check_record(record, ("id", "day"), 7)
+
+    def test_a_key_may_be_zero_or_empty_or_false(self) -> None:
+        check_record({"a": 0, "b": "", "c": False}, ("a", "b", "c"), 1)
+
+
+class TestStored:
+    @pytest.mark.parametrize(
+        ("value", "stored"),
+        [
+            (None, None),
+            ("é", "é"),
+            (1.5, 1.5),
+            (b"\0\xff", b"\0\xff"),
+            (True, 1),
+            (2**63 - 1, 2**63 - 1),
+            (-(2**63) + 1, -(2**63) + 1),
+            (2**63, "9223372036854775808"),
+            (-(2**63) - 1, "-9223372036854775809"),
+            (10**400, str(10**400)),
+            (date(2027, 1, 15), "2027-01-15"),
+            (datetime(2027, 1, 15, 8, tzinfo=UTC), "2027-01-15T08:00:00+00:00"),
+            (Decimal("1.10"), "1.10"),
+            ([], "[]"),
+            ({"b": [1, None], "a": True}, '{"b":[1,null],"a":true}'),
+            ((1, 2), "[1,2]"),
+            ([date(2027, 1, 15), Decimal("0.1")], '["2027-01-15","0.1"]'),
+            ({"x": MappingProxyType({"y": 1})}, '{"x":{"y":1}}'),
+            ({"c", "a", "b"}, '["a","b","c"]'),
+            (frozenset({3, 1, 2}), "[1,2,3]"),
+            ("cut \ud83d", "cut \ufffd"),
+            ("\ud83d\ude00", "\U0001f600"),
+            (["cut \ude00"], '["cut \ufffd"]'),
+        ],
+        ids=repr,
+    )
+    def test_forms(self, value: object, stored: object) -> None:
+        assert stored_value(value) == stored
+        assert type(stored_value(value)) is type(stored)
+
+    @pytest.mark.parametrize(
+        ("value", "says"),
+        [
+            (object(), "object has no JSON form"),
+            ([b"bytes"], "bytes has no JSON form"),
+            ({(1, 2): 3}, "keys must be"),
+            ([math.nan], "Out of range"),
+            ([math.inf], "Out of range"),
+        ],
+    )
+    def test_what_has_no_form(self, value: object, says: str) -> None:
+        with pytest.raises(UnusableRecord, match=says):
+            stored_value(value)
+
+    def test_a_circle(self) -> None:
+        circle: list[object] = []
+        circle.append(circle)
+        with pytest.raises(UnusableRecord, match="Circular"):
+            stored_value(circle)
+
+    @given(JSON)
+    def test_sqlite_takes_whatever_json_holds(self, value: object) -> None:
+        connection = sqlite3.connect(":memory:")
+        (back,) = connection.execute("SELECT ?", (stored_value(value),)).fetchone()
+        connection.close()
+        if isinstance(value, (list, dict)):
+            assert json.loads(back) == value
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            assert int(back) == value
+        else:
+            assert back == value
+
+    @given(JSON)
+    def test_json_text_is_one_line_that_reads_back(self, value: object) -> None:
+        text = json_text(value)
+        assert "\n" not in text
+        assert json.loads(text) == value

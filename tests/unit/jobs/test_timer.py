@@ -1,0 +1,292 @@
+"""When runs are started, and when not; on a clock of the test's own."""
+
+import asyncio
+import dataclasses
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from connector import errors
+from connector.account import Account
+from connector.jobs.run import JobRunner
+from connector.jobs.schedule import CONCURRENT_RUNS, SlotTrigger, Timer
+from connector.runtime import Runtime, RuntimeCredentials
+from connector.schedule import Schedule, parse_schedule
+from connector.settings import JobSettings
+from connector.store.runs import Ending, RunStore
+from tests.unit.jobs.bench import Jobs
+from tests.unit.workbench import ACCOUNT, NOW, Workbench
+
+MINUTELY = parse_schedule("every 1m")
+
+
+class Runs:
+    """Runs that are begun and end when the test says so."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.begun: list[tuple[str, str, float | None]] = []
+        self.ends = asyncio.Event()
+        self.changed = asyncio.Condition()
+        self.error: Exception | None = None
+        self._real = jobs.make_runner(RuntimeCredentials(jobs.runtime))
+        self.runs = self._real.runs
+
+    async def accounts_of(self, job: JobSettings) -> list[Account]:
+        return await self._real.accounts_of(job)
+
+    async def run(self, job: JobSettings, account: str, *, due_at: float | None) -> Ending | None:
+        async with self.changed:
+            self.begun.append((job.name, account, due_at))
+            self.changed.notify_all()
+        if self.error is not None:
+            raise self.error
+        await self.ends.wait()
+        return None
+
+    async def wait_for(self, count: int) -> None:
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.begun) >= count)
+
+
+@pytest.fixture
+def runs(jobs: Jobs) -> Runs:
+    return Runs(jobs)
+
+
+def make_timer(
+    bench: Workbench, runs: Runs, jobs: Iterable[JobSettings], waits: list[float] | None = None
+) -> Timer:
+    async def sleep(seconds: float) -> None:
+        if waits is not None:
+            waits.append(seconds)
+
+    by_name = {job.name: job for job in jobs}
+    return Timer(by_name, cast("JobRunner", runs), now=bench.clock.now, sleep=sleep)
+
+
+async def fire(timer: Timer, job: JobSettings) -> None:
+    schedule = cast("Schedule", job.schedule)
+    await timer._fire(job, schedule)
+
+
+async def settle(timer: Timer) -> None:
+    await asyncio.gather(*timer._running.values(), return_exceptions=True)
+
+
+class TestSlotTrigger:
+    @pytest.mark.parametrize(
+        ("schedule", "now", "due"),
+        [
+            ("every 15m", "2027-01-15T08:00:00", "2027-01-15T08:15:00"),
+            ("every 15m", "2027-01-15T08:14:59.999", "2027-01-15T08:15:00"),
+            ("0 3 * * *", "2027-01-15T03:00:00", "2027-01-16T03:00:00"),
+        ],
+    )
+    def test_fires_at_the_next_due_time(self, schedule: str, now: str, due: str) -> None:
+        trigger = SlotTrigger(parse_schedule(schedule))
+        moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+        expected = datetime.fromisoformat(due).replace(tzinfo=UTC)
+        for previous in (None, moment):
+            assert trigger.get_next_fire_time(previous, moment) == expected
+
+
+class TestFire:
+    async def test_starts_a_run_for_each_active_account(
+        self, bench: Workbench, runtime: Runtime, jobs: Jobs, runs: Runs
+    ) -> None:
+        await bench.connect(runtime, "acme/other")
+        await bench.connect(runtime, "beta/ads")
+        await runtime.consents.begin("acme", "acme/pending")
+        ended = await bench.connect(runtime, "acme/ended", person="grace")
+        await runtime.revocations.destroy(ended, "revoked", now=NOW, is_owed=False)
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await runs.wait_for(2)
+        runs.ends.set()
+        await settle(timer)
+        assert sorted(runs.begun) == [
+            ("pull", "acme/ads", NOW + 60),
+            ("pull", "acme/other", NOW + 60),
+        ]
+        await timer.aclose()
+
+    async def test_after_a_long_absence_it_is_one_run(
+        self, bench: Workbench, jobs: Jobs, runs: Runs
+    ) -> None:
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        bench.clock.advance(86_400 + 30)
+        await fire(timer, job)
+        await runs.wait_for(1)
+        runs.ends.set()
+        await timer.aclose()
+        assert runs.begun == [("pull", ACCOUNT, NOW + 86_400)]
+
+    async def test_a_run_that_takes_longer_is_not_started_again(
+        self, bench: Workbench, jobs: Jobs, runs: Runs, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        job = jobs.job(schedule=MINUTELY)
+        other = dataclasses.replace(job, name="other")
+        timer = make_timer(bench, runs, [job, other])
+        timer.start()
+        for _ in range(3):
+            bench.clock.advance(60)
+            await fire(timer, job)
+        await fire(timer, other)
+        await runs.wait_for(2)
+        assert [name for name, _, _ in runs.begun] == ["pull", "other"]
+        assert caplog.text.count("the run before is still under way") == 2
+        runs.ends.set()
+        await settle(timer)
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await runs.wait_for(3)
+        assert runs.begun[-1] == ("pull", ACCOUNT, NOW + 240)
+        await timer.aclose()
+
+    async def test_a_paused_job_waits_until_it_is_resumed(
+        self, bench: Workbench, runtime: Runtime, jobs: Jobs, runs: Runs
+    ) -> None:
+        runs.ends.set()
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        await runtime.runs.pause("pull", now=NOW)
+        bench.clock.advance(60)
+        await fire(timer, job)
+        assert timer._running == {}
+        await runtime.runs.resume("pull")
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await runs.wait_for(1)
+        assert runs.begun == [("pull", ACCOUNT, NOW + 120)]
+        await timer.aclose()
+
+    async def test_jitter_delays_a_run_and_not_its_slot(
+        self, bench: Workbench, jobs: Jobs, runs: Runs
+    ) -> None:
+        runs.ends.set()
+        waits: list[float] = []
+        job = jobs.job(schedule=MINUTELY, jitter=6)
+        timer = make_timer(bench, runs, [job], waits)
+        timer.start()
+        for count in range(1, 21):
+            bench.clock.advance(60)
+            await fire(timer, job)
+            await runs.wait_for(count)
+            await settle(timer)
+        assert all(0 <= wait <= 6 for wait in waits)
+        assert len(set(waits)) > 1
+        assert [due for _, _, due in runs.begun] == [NOW + 60 * i for i in range(1, 21)]
+        await timer.aclose()
+
+    async def test_so_many_at_once_and_no_more(
+        self, bench: Workbench, runtime: Runtime, jobs: Jobs, runs: Runs
+    ) -> None:
+        for number in range(CONCURRENT_RUNS + 2):
+            await bench.connect(runtime, f"acme/{number}")
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await runs.wait_for(CONCURRENT_RUNS)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(runs.begun) == CONCURRENT_RUNS
+        runs.ends.set()
+        await runs.wait_for(CONCURRENT_RUNS + 3)
+        await timer.aclose()
+
+    async def test_the_store_is_away(
+        self,
+        bench: Workbench,
+        jobs: Jobs,
+        runs: Runs,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        async def fail(_store: RunStore) -> frozenset[str]:
+            raise errors.TemporarilyUnavailable("the database is away")
+
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        bench.clock.advance(60)
+        with monkeypatch.context() as patch:
+            patch.setattr(RunStore, "paused", fail)
+            await fire(timer, job)
+        assert "the database is away" in caplog.text
+        runs.ends.set()
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await runs.wait_for(1)
+        await timer.aclose()
+
+    async def test_failures_and_bugs_are_told_and_end_nothing(
+        self, bench: Workbench, jobs: Jobs, runs: Runs, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        raised: list[Exception] = [
+            errors.TemporarilyUnavailable("the disk is full"),
+            ZeroDivisionError("a bug"),
+        ]
+        for error in raised:
+            runs.error = error
+            bench.clock.advance(60)
+            await fire(timer, job)
+            await settle(timer)
+            assert str(error) in caplog.text
+        runs.error = None
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await runs.wait_for(3)
+        await timer.aclose()
+
+
+class TestClose:
+    async def test_stops_what_runs(self, bench: Workbench, jobs: Jobs, runs: Runs) -> None:
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await runs.wait_for(1)
+        (task,) = timer._running.values()
+        await timer.aclose()
+        assert task.cancelled()
+        assert timer._running == {}
+
+    async def test_before_it_was_started(self, bench: Workbench, runs: Runs) -> None:
+        await make_timer(bench, runs, []).aclose()
+
+
+async def test_keeps_real_time(bench: Workbench, jobs: Jobs) -> None:
+    """Every second for real: the timer's own loop, and a job without a schedule left alone."""
+    import time
+
+    runs = Runs(jobs)
+    runs.ends.set()
+    job = jobs.job(schedule=parse_schedule("every 1s"))
+    asked_for = dataclasses.replace(job, name="asked for", schedule=None)
+    by_name = {one.name: one for one in (job, asked_for)}
+    timer = Timer(by_name, cast("JobRunner", runs), now=time.time)
+    timer.start()
+    async with asyncio.timeout(20):
+        await runs.wait_for(2)
+    await timer.aclose()
+    (_, _, first), (_, _, second) = runs.begun[:2]
+    assert first is not None
+    assert second is not None
+    assert first % 1 == 0
+    assert second > first
+    assert {name for name, _, _ in runs.begun} == {"pull"}
+    assert bench.refreshes == 0
