@@ -1,0 +1,188 @@
+"""The checks behind ``connector doctor``; each gives findings and goes on, whatever it finds."""
+
+import os
+import stat
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from connector.account import Account, Active, ConsentRequired, Pending
+from connector.accounts_view import last_error
+from connector.cli.options import config_path
+from connector.cli.session import opened
+from connector.duration import format_duration
+from connector.errors import ConfigurationError, ConnectorError
+from connector.oauth.wire import WireAnswer
+from connector.runtime import Runtime
+from connector.settings import Settings, load_settings
+from connector.vault.seal import open_seal
+
+Verdict = Literal["ok", "warning", "problem"]
+
+#: Assertions and expiries suffer from a clock that is off by more (CHECKLIST 174).
+LARGEST_SKEW: Final = 60.0
+#: A consent that ends within two weeks is worth a word now.
+SOON: Final = 14 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        subject: what was checked.
+        verdict: whether it is as it should be.
+        message: what was found.
+        remedy: what to do.
+        exit_code: of the error behind a problem.
+    """
+
+    subject: str
+    verdict: Verdict
+    message: str
+    remedy: str = ""
+    exit_code: int = 2
+
+    def view(self) -> dict[str, str]:
+        """Give it as a JSON object."""
+        return {
+            "subject": self.subject,
+            "verdict": self.verdict,
+            "message": self.message,
+            "remedy": self.remedy,
+        }
+
+
+async def examine(config: str | None) -> list[Finding]:
+    """Run all checks, as far as each lets the next ones be run."""
+    findings: list[Finding] = []
+    try:
+        settings = load_settings(config_path(config))
+    except ConfigurationError as error:
+        return [
+            Finding(
+                subject="configuration",
+                verdict="problem",
+                message=str(problem._replace(remedy="")),
+                remedy=problem.remedy,
+            )
+            for problem in error.problems
+        ]
+    findings.append(_ok("configuration", f"{settings.path} has no problems"))
+    findings.extend(_check_host(settings))
+    try:
+        async with opened(settings) as runtime:
+            findings.extend([finding async for finding in _check_open(runtime)])
+    except ConnectorError as error:
+        findings.append(_problem("vault", error))
+    return findings
+
+
+def _check_host(settings: Settings) -> list[Finding]:
+    """Check what surrounds the vault: variables that are missing, files that others may read."""
+    findings = [
+        _warning("environment", f"{name} is not set", f"export {name}=…")
+        for name in sorted(settings.secret_variables)
+        if name not in os.environ
+    ]
+    for path in _secret_files(settings):
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0
+        if mode & 0o077:
+            remedy = f"type: chmod 600 {path}"
+            findings.append(_warning("secrets", f"{path} may be read by others", remedy))
+    return findings
+
+
+def _secret_files(settings: Settings) -> list[Path]:
+    references = [
+        reference
+        for registration in settings.registrations.values()
+        for reference in (registration.client_secret, registration.private_key)
+        if reference is not None and reference.kind == "file"
+    ]
+    return [reference.folder / Path(reference.name).expanduser() for reference in references]
+
+
+async def _check_open(runtime: Runtime) -> AsyncIterator[Finding]:
+    settings = runtime.settings
+    seal = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
+    yield _ok("vault", f"{runtime.database.description} opens, sealed by {seal.description}")
+    for name in settings.providers:
+        async for finding in _check_provider(runtime, name):
+            yield finding
+    for account in await runtime.accounts.all():
+        yield _check_account(account, runtime.now())
+    for debt in await runtime.revocations.all():
+        yield _warning(
+            f"account {debt.account}",
+            f"its provider has not confirmed the revocation: {debt.last_error or 'not tried yet'}",
+            "the daemon keeps trying; the person can remove the access at the provider",
+        )
+
+
+async def _check_provider(runtime: Runtime, name: str) -> AsyncIterator[Finding]:
+    """Check registration and endpoints; a token endpoint that answers anything is there."""
+    subject = f"provider {name}"
+    try:
+        client = await runtime.directory.get(name)
+    except ConnectorError as error:
+        yield _problem(subject, error)
+        return
+    answer = await runtime.wire.send("HEAD", client.server.token_endpoint, {})
+    if not isinstance(answer, WireAnswer):
+        remedy = "check the network, [http].proxy and [http].ca_file"
+        message = f"{client.server.token_endpoint} cannot be reached: {answer.cause}"
+        yield Finding(
+            subject=subject, verdict="problem", message=message, remedy=remedy, exit_code=4
+        )
+        return
+    yield _ok(subject, f"{client.server.token_endpoint} answers")
+    skew = _skew(answer, runtime.now())
+    if skew is not None and abs(skew) > LARGEST_SKEW:
+        yield _warning(
+            "clock", f"is off by {format_duration(skew)} against {name}", "set it by NTP"
+        )
+
+
+def _skew(answer: WireAnswer, now: float) -> float | None:
+    """Give by how many seconds our clock is ahead of the server's, where it tells its time."""
+    try:
+        return now - parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def _check_account(account: Account, now: float) -> Finding:
+    subject = f"account {account.name}"
+    command = f"type: connector connect {account.provider} --account {account.name}"
+    match account.state:
+        case Pending():
+            return _warning(subject, "nobody has consented yet", command)
+        case ConsentRequired(reason=reason):
+            return _warning(subject, f"needs consent: {reason}", command)
+        case Active(grant=grant):
+            ends = grant.terms.consent_ends_at
+            if ends is not None and ends - now < SOON:
+                return _warning(
+                    subject, f"its consent ends in {format_duration(ends - now)}", command
+                )
+            trouble = last_error(account)
+            if trouble is not None:
+                return _warning(subject, trouble, "nothing is lost; it is tried again")
+    return _ok(subject, "is active")
+
+
+def _ok(subject: str, message: str) -> Finding:
+    return Finding(subject=subject, verdict="ok", message=message)
+
+
+def _warning(subject: str, message: str, remedy: str) -> Finding:
+    return Finding(subject=subject, verdict="warning", message=message, remedy=remedy)
+
+
+def _problem(subject: str, error: ConnectorError) -> Finding:
+    return Finding(
+        subject=subject, verdict="problem", message=str(error), exit_code=error.exit_code
+    )

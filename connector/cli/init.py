@@ -1,0 +1,68 @@
+"""``connector init``: a commented config.toml and a vault, where there is none."""
+
+import os
+from pathlib import Path
+
+import click
+
+from connector.cli.options import common_options, config_path, option
+from connector.cli.session import opened, run_async
+from connector.errors import ConfigurationError, Problem
+
+
+@click.command()
+@common_options
+@option(
+    "--seal", help="Written into a new config.toml: keyring, file:PATH, env:NAME, credential:NAME."
+)
+def init(config: str | None, seal: str | None) -> None:
+    """Write a commented config.toml and make the vault, where there is none.
+
+    Nothing that exists is overwritten.
+    """
+    from connector.settings import load_settings
+
+    path = Path(config_path(config) or "config.toml").expanduser()
+    is_written = _write_configuration(path, seal)
+    if is_written:
+        click.echo(f"wrote {path}")
+    elif seal is not None:
+        raise ConfigurationError(
+            [Problem(str(path), "vault.seal", "exists already", "change the seal there")]
+        )
+    settings = load_settings(path)
+
+    async def work() -> str:
+        async with opened(settings, create=True) as runtime:
+            return runtime.database.description
+
+    from connector.vault.seal import open_seal
+
+    description = run_async(work())
+    source = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
+    click.echo(f"the vault is at {description}, sealed by {source.description}")
+    if is_written:
+        click.echo(
+            f"Next: put your client_id and client_secret into {path}, then type: "
+            "connector connect PROVIDER --account NAME"
+        )
+
+
+def _write_configuration(path: Path, seal: str | None) -> bool:
+    """Write the commented example; False where there is a file already."""
+    from importlib import resources
+
+    text = (resources.files("connector.cli") / "config.template.toml").read_text(encoding="utf-8")
+    if seal is not None:
+        text = text.replace('seal = "keyring"', f'seal = "{seal}"', 1)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        message = f"cannot be written: {error.strerror}"
+        raise ConfigurationError([Problem(str(path), "", message)]) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    return True

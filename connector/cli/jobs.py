@@ -1,0 +1,237 @@
+"""``connector jobs``: list, run, pause and resume data pulls; show their history."""
+
+import asyncio
+import difflib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from connector.cli.options import common_options, json_option, option
+from connector.cli.output import print_json, print_table
+from connector.cli.session import load, opened, run_async
+from connector.errors import ConfigurationError, ConnectorError, ConsentRequired, Problem
+
+if TYPE_CHECKING:
+    from connector.account import Account
+    from connector.jobs.run import JobRunner
+    from connector.runtime import Runtime
+    from connector.settings import JobSettings, Settings
+    from connector.store.runs import Ending, Run
+
+
+@click.group(invoke_without_command=True)
+@common_options
+@json_option
+@click.pass_context
+def jobs(context: click.Context, config: str | None, *, json: bool) -> None:
+    """List the jobs: schedule, next due time and last outcome."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = load(config)
+
+    async def work() -> tuple[dict[str, "Run"], frozenset[str], float]:
+        async with opened(settings) as runtime:
+            return await runtime.runs.latest(), await runtime.runs.paused(), runtime.now()
+
+    latest, paused, now = run_async(work())
+    views = [_job_view(job, latest.get(name), paused, now) for name, job in settings.jobs.items()]
+    if json:
+        print_json(views)
+        return
+    columns = ("job", "accounts", "schedule", "next", "last outcome", "records")
+    rows = [[str(view[column.replace(" ", "_")] or "-") for column in columns] for view in views]
+    print_table(columns, rows, empty="No jobs. Declare one: [jobs.NAME] in config.toml")
+
+
+@jobs.command()
+@click.argument("job")
+@option("--account", help="Only this account.")
+@option("--since", help="Begin there instead of at the cursor of the last run.")
+@common_options
+def run(job: str, account: str | None, since: str | None, config: str | None) -> None:
+    """Run JOB now, for every account that it selects."""
+    settings = load(config)
+    chosen = _require(settings, job)
+    outcomes = run_async(_run_all(settings, chosen, account, since))
+    done = sum(outcome == "succeeded" for _, outcome in outcomes)
+    click.echo(f"{job}: {done} of {len(outcomes)} succeeded")
+    for one, outcome in outcomes:
+        if outcome == "consent_required":
+            raise ConsentRequired(one.name, "its run stopped there", provider=one.provider)
+    if done < len(outcomes):
+        raise click.exceptions.Exit(1)
+
+
+@jobs.command()
+@click.argument("job", required=False)
+@option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@common_options
+@json_option
+def history(job: str | None, limit: int, config: str | None, *, json: bool) -> None:
+    """Show the last runs, of JOB or of all jobs."""
+    settings = load(config)
+    if job is not None:
+        _require(settings, job)
+
+    async def work() -> list["Run"]:
+        async with opened(settings) as runtime:
+            return await runtime.runs.history(job, limit=limit)
+
+    runs = run_async(work())
+    if json:
+        print_json([_run_view(one) for one in runs])
+        return
+    columns = ("started", "job", "account", "outcome", "records", "took", "error")
+    print_table(columns, [_run_row(one) for one in runs], empty="No runs yet.")
+
+
+@jobs.command()
+@click.argument("job")
+@common_options
+def pause(job: str, config: str | None) -> None:
+    """Keep JOB from running on its schedule."""
+    settings = load(config)
+    _require(settings, job)
+
+    async def work() -> None:
+        async with opened(settings) as runtime:
+            await runtime.runs.pause(job, now=runtime.now())
+
+    run_async(work())
+    click.echo(f"{job}: paused")
+
+
+@jobs.command()
+@click.argument("job")
+@common_options
+def resume(job: str, config: str | None) -> None:
+    """Let JOB run on its schedule again."""
+    settings = load(config)
+    _require(settings, job)
+
+    async def work() -> None:
+        async with opened(settings) as runtime:
+            await runtime.runs.resume(job)
+
+    run_async(work())
+    click.echo(f"{job}: resumed")
+
+
+async def _run_all(
+    settings: "Settings", job: "JobSettings", account: str | None, since: str | None
+) -> "list[tuple[Account, str]]":
+    async with opened(settings) as runtime:
+        runner = _runner(runtime)
+        if account is not None:
+            selected = [await runner.require_account(job, account)]
+        else:
+            selected = await runner.accounts_of(job)
+        if not selected:
+            raise ConfigurationError(
+                [
+                    Problem(
+                        settings.path.name,
+                        f"jobs.{job.name}",
+                        "selects no account",
+                        "connect one first, or change account = …",
+                    )
+                ]
+            )
+        results = await asyncio.gather(*(_run_one(runner, job, one, since) for one in selected))
+        return list(zip(selected, results, strict=True))
+
+
+async def _run_one(
+    runner: "JobRunner", job: "JobSettings", account: "Account", since: str | None
+) -> str:
+    """Run one account and print its line."""
+    try:
+        ending: Ending | None = await runner.run(job, account.name, due_at=None, since=since)
+    except ConnectorError as error:
+        click.echo(f"{account.name}: failed: {error}")
+        return "failed"
+    if ending is None:
+        click.echo(f"{account.name}: another process runs it now")
+        return "running"
+    told = f": {ending.error}" if ending.error else ""
+    click.echo(f"{account.name}: {ending.outcome}, {ending.records} records{told}")
+    return ending.outcome
+
+
+def _runner(runtime: "Runtime") -> "JobRunner":
+    from connector.jobs.run import JobRunner
+    from connector.runtime import RuntimeCredentials
+
+    return JobRunner(
+        accounts=runtime.accounts,
+        runs=runtime.runs,
+        credentials=RuntimeCredentials(runtime),
+        folder=runtime.settings.folder,
+        hidden_variables=runtime.settings.secret_variables,
+        owner=runtime.owner,
+        now=runtime.now,
+    )
+
+
+def _require(settings: "Settings", name: str) -> "JobSettings":
+    if name in settings.jobs:
+        return settings.jobs[name]
+    nearest = difflib.get_close_matches(name, settings.jobs, n=1)
+    remedy = f"did you mean {nearest[0]}?" if nearest else "declare it in config.toml"
+    raise ConfigurationError(
+        [Problem(settings.path.name, f"jobs.{name}", f"there is no job {name!r}", remedy)]
+    )
+
+
+def _job_view(
+    job: "JobSettings", last: "Run | None", paused: frozenset[str], now: float
+) -> dict[str, object]:
+    due = None if job.schedule is None else job.schedule.next_after(now)
+    return {
+        "job": job.name,
+        "accounts": job.accounts.text,
+        "provider": job.provider,
+        "schedule": str(job.schedule) if job.schedule else None,
+        "next": "paused" if job.name in paused else _moment(due),
+        "last_outcome": last.outcome if last else None,
+        "records": last.records if last else None,
+        "last_error": last.error if last else None,
+    }
+
+
+def _run_view(run: "Run") -> Mapping[str, object]:
+    return {
+        "run": run.id,
+        "job": run.job,
+        "account": run.account,
+        "due_at": _moment(run.due_at),
+        "started_at": _moment(run.started_at),
+        "finished_at": _moment(run.finished_at),
+        "outcome": run.outcome,
+        "records": run.records,
+        "batches": run.batches,
+        "tokens": run.tokens,
+        "error": run.error,
+    }
+
+
+def _run_row(run: "Run") -> list[str]:
+    took = "-" if run.finished_at is None else f"{run.finished_at - run.started_at:.1f} s"
+    return [
+        _moment(run.started_at) or "-",
+        run.job,
+        run.account,
+        run.outcome,
+        str(run.records),
+        took,
+        run.error or "-",
+    ]
+
+
+def _moment(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

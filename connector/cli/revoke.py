@@ -1,0 +1,74 @@
+"""``connector revoke``: revokes accounts at their provider and here."""
+
+import click
+
+from connector.cli.options import common_options, option
+from connector.cli.session import load, opened, run_async
+from connector.errors import ConnectorError, TemporarilyUnavailable
+
+
+@click.command()
+@click.argument("account", required=False)
+@option("--all", "every", is_flag=True, help="Revoke every account.")
+@option("--provider", help="With --all: only accounts of this provider.")
+@option("--yes", is_flag=True, help="With --all: do not ask.")
+@common_options
+def revoke(
+    account: str | None, provider: str | None, config: str | None, *, every: bool, yes: bool
+) -> None:
+    """Revoke ACCOUNT at its provider, destroy its tokens here, and keep it in need of consent."""
+    if (account is None) == (not every):
+        raise click.UsageError("name one ACCOUNT, or give --all")
+    settings = load(config)
+
+    async def names() -> list[str]:
+        if account is not None:
+            return [account]
+        async with opened(settings) as runtime:
+            found = await runtime.accounts.all()
+        return [one.name for one in found if one.grant and provider in {None, one.provider}]
+
+    selected = run_async(names())
+    if every and selected and not yes:
+        click.confirm(f"Revoke {len(selected)} accounts: {', '.join(selected)}?", abort=True)
+    failure = run_async(_revoke_all(settings, selected))
+    if failure is not None:
+        raise failure
+
+
+async def _revoke_all(settings: "object", names: list[str]) -> ConnectorError | None:
+    """Revoke each; one that fails does not stop the others, the last failure is given back."""
+    from connector.revoke import Revoker
+    from connector.settings import Settings
+
+    assert isinstance(settings, Settings)  # noqa: S101 - typed so that the module starts fast
+    failure: ConnectorError | None = None
+    async with opened(settings) as runtime:
+        revoker = Revoker(
+            accounts=runtime.accounts,
+            debts=runtime.revocations,
+            directory=runtime.directory,
+            now=runtime.now,
+        )
+        for name in names:
+            try:
+                outcome = await revoker.revoke(name)
+            except ConnectorError as error:
+                failure = error
+                if len(names) > 1:
+                    click.echo(f"connector: {name}: {error}", err=True)
+                continue
+            click.echo(f"{name}: revoked here")
+            if not outcome.is_offered:
+                click.echo(
+                    f"connector: {name}: the provider offers no revocation; "
+                    "the person can remove the access there",
+                    err=True,
+                )
+            elif not outcome.is_confirmed:
+                failure = TemporarilyUnavailable(
+                    f"the provider of {name} has not confirmed ({outcome.cause}); "
+                    "the daemon tries again",
+                    outcome.retry_at,
+                )
+    return failure

@@ -1,0 +1,35 @@
+"""``connector serve``: the daemon."""
+
+import click
+
+from connector.cli.options import common_options, config_path, is_debugging, option
+from connector.cli.session import forbid_core_dumps, run_async
+
+
+@click.command()
+@option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    show_default=True,
+    help="How log lines on standard error look.",
+)
+@common_options
+def serve(log_format: str, config: str | None) -> None:
+    """Run the daemon: HTTP API, scheduled jobs, and the page at which consents end.
+
+    It stops in order on SIGINT and SIGTERM.
+    """
+    from connector.daemon import Daemon
+    from connector.log import configure_logging
+    from connector.settings import load_settings
+
+    level = "DEBUG" if is_debugging() else "INFO"
+    configure_logging(level, "json" if log_format == "json" else "console")
+    settings = load_settings(config_path(config))
+    forbid_core_dumps()
+
+    async def work() -> None:
+        await Daemon(settings).run()
+
+    run_async(work())

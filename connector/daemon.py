@@ -1,0 +1,204 @@
+"""The daemon: HTTP API, timer and the settling of debts in one process, one event loop.
+
+Sockets are bound and the vault is open before anything is served. At the end nothing new begins,
+runs are stopped at their cursor, refreshes under way commit, and the sockets go.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from connector.errors import ConfigurationError, ConnectorError, Problem
+from connector.jobs.run import JobRunner
+from connector.jobs.schedule import Timer
+from connector.revoke import Revoker
+from connector.runtime import Runtime, RuntimeCredentials, open_runtime
+from connector.settings import Settings
+from connector.web.app import make_app
+from connector.web.server import PortTaken, Server, TrustedPeer, bind_loopback, bind_unix
+
+logger = logging.getLogger(__name__)
+
+#: How often debts of revocation are looked at.
+SETTLING_INTERVAL: Final = 15.0
+
+
+class Daemon:
+    """One daemon.
+
+    Args:
+        settings: the configuration.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin the orderly stop."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`.
+
+        Raises:
+            ConfigurationError: a port or socket is taken, or another daemon has this vault.
+            VaultSealed: the vault does not open.
+            TemporarilyUnavailable: the database cannot be had.
+        """
+        tcp, unix = self._bind()
+        try:
+            runtime = await open_runtime(self._settings, has_background=True, create=True)
+        except BaseException:
+            _close(tcp, unix)
+            raise
+        try:
+            with _sole_daemon(runtime.database.path):
+                await self._serve(runtime, tcp, unix)
+        finally:
+            _close(tcp, unix)
+            await runtime.aclose()
+            if self._settings.daemon.socket is not None:
+                self._settings.daemon.socket.unlink(missing_ok=True)
+
+    async def _serve(
+        self, runtime: Runtime, tcp: list[socket.socket], unix: list[socket.socket]
+    ) -> None:
+        if self._settings.notify.urls or self._settings.notify.command:
+            message = "[notify] is set, but notices are not sent in this version"
+            logger.warning(message, extra={"action": "notify.unavailable"})
+        for name in self._settings.providers:
+            await _check_provider(runtime, name)
+        app = make_app(runtime)
+        servers = [Server(app, tcp)]
+        if unix:
+            servers.append(Server(TrustedPeer(app), unix))
+        timer = Timer(self._settings.jobs, self._runner(runtime), now=runtime.now)
+        settling = asyncio.create_task(_settle(runtime), name="revocation debts")
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            for server in servers:
+                await server.start()
+            timer.start()
+            daemon = self._settings.daemon
+            logger.info(
+                "serving",
+                extra={
+                    "action": "daemon.ready",
+                    "url": f"http://{daemon.host}:{daemon.port}",
+                    "path": str(daemon.socket or ""),
+                },
+            )
+            await self._stop.wait()
+            logger.info("stopping", extra={"action": "daemon.stopping"})
+        finally:
+            settling.cancel()
+            await asyncio.gather(settling, return_exceptions=True)
+            await timer.aclose()
+            for server in servers:
+                await server.aclose()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _runner(self, runtime: Runtime) -> JobRunner:
+        return JobRunner(
+            accounts=runtime.accounts,
+            runs=runtime.runs,
+            credentials=RuntimeCredentials(runtime),
+            folder=self._settings.folder,
+            hidden_variables=self._settings.secret_variables,
+            owner=runtime.owner,
+            now=runtime.now,
+        )
+
+    def _bind(self) -> tuple[list[socket.socket], list[socket.socket]]:
+        """Bind what the configuration names.
+
+        Raises:
+            ConfigurationError: something is taken or cannot be bound.
+        """
+        daemon, source = self._settings.daemon, self._settings.path.name
+        try:
+            tcp = bind_loopback(daemon.host, daemon.port)
+        except OSError as error:
+            message = f"{daemon.host}:{daemon.port} cannot be listened on: {error.strerror}"
+            remedy = "stop the program that holds it, or set another port"
+            raise ConfigurationError([Problem(source, "daemon.port", message, remedy)]) from None
+        if daemon.socket is None:
+            return tcp, []
+        try:
+            return tcp, [bind_unix(daemon.socket)]
+        except OSError as error:
+            _close(tcp)
+            message = f"{daemon.socket} cannot be listened on: {error.strerror or error}"
+            remedy = (
+                "stop the other daemon"
+                if isinstance(error, PortTaken)
+                else "set daemon.socket to a short path in a folder of yours"
+            )
+            raise ConfigurationError([Problem(source, "daemon.socket", message, remedy)]) from None
+
+
+async def _check_provider(runtime: Runtime, name: str) -> None:
+    """Say at the start what would fail later; a provider that is down is no reason not to serve."""
+    try:
+        await runtime.directory.get(name)
+    except ConnectorError as error:
+        logger.warning(str(error), extra={"action": "provider.problem", "provider": name})
+
+
+async def _settle(runtime: Runtime) -> None:
+    revoker = Revoker(
+        accounts=runtime.accounts,
+        debts=runtime.revocations,
+        directory=runtime.directory,
+        now=runtime.now,
+    )
+    while True:
+        try:
+            await revoker.settle_due()
+        except ConnectorError as error:
+            logger.warning(str(error), extra={"action": "revocation.owed"})
+        await asyncio.sleep(SETTLING_INTERVAL)
+
+
+@contextlib.contextmanager
+def _sole_daemon(database: Path | None) -> Iterator[None]:
+    """Hold a lock beside a SQLite vault, so that a second daemon on it is refused.
+
+    Raises:
+        ConfigurationError: another daemon has it.
+    """
+    if database is None:
+        yield
+        return
+    path = database.with_name(f"{database.name}.daemon")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise
+            message = f"another daemon serves {database}"
+            remedy = "stop it; several daemons need a Postgres vault"
+            raise ConfigurationError([Problem("daemon", "", message, remedy)]) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _close(*groups: list[socket.socket]) -> None:
+    for group in groups:
+        for one in group:
+            one.close()

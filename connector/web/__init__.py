@@ -1,0 +1,1 @@
+"""What the daemon serves over HTTP, and the page at which a consent ends."""

@@ -1,0 +1,70 @@
+"""Who may call: checked before any route is looked at, and refused by default.
+
+A request must name a host that is ours (a page that was bound to our address by DNS names its own),
+must not come from another site's page, and must come from a peer that we trust: over the Unix
+socket, which only this user can open. Over TCP an API key is needed; until there are keys, only the
+paths that need none are served there (CHECKLIST 142 to 145).
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from connector.web.problems import problem
+
+#: A contentless liveness answer, and what a person's browser must reach to consent.
+OPEN_PREFIXES: Final = ("/healthz", "/connect/", "/callback/", "/consent/")
+_SAME_SITE: Final = frozenset({None, "none", "same-origin"})
+
+
+class AccessCheck:
+    """Refuses what may not call.
+
+    Args:
+        app: the application.
+        hosts: what a ``Host`` header over TCP may say.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer with a problem document."""
+        if scope["type"] != "http":
+            return
+        refusal = None if scope.get("connector.trusted_peer") else self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            status, name, detail = refusal
+            await problem(status, name, detail)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
+        headers = Headers(scope=scope)
+        if headers.get("host") not in self._hosts:
+            return 403, "forbidden", "the Host header names another host"
+        path: str = scope["path"]
+        is_open = path == "/healthz" or path.startswith(OPEN_PREFIXES[1:])
+        # a provider sends the person's browser from its own site to /callback
+        if not path.startswith("/callback/") and not _is_own_page(headers, self._hosts):
+            return 403, "forbidden", "the request comes from another site's page"
+        if not is_open:
+            return 401, "unauthorized", "over TCP an API key is needed; use the Unix socket"
+        return None
+
+
+def _is_own_page(headers: Headers, hosts: frozenset[str]) -> bool:
+    """Tell whether a request comes from no page, or from one of ours (Fetch Metadata, Origin)."""
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2] not in hosts:
+        return False
+    site = headers.get("sec-fetch-site")
+    if site in _SAME_SITE:
+        return True
+    # a link to us on somebody's page may be followed; it changes nothing
+    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == (
+        "document"
+    )

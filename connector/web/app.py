@@ -1,0 +1,96 @@
+"""The daemon's application: routes, behind the check of who may call."""
+
+import logging
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from connector.errors import ConnectorError
+from connector.runtime import Runtime
+from connector.web.access import AccessCheck
+from connector.web.api import Api
+from connector.web.connect_link import ConnectLinks
+from connector.web.problems import answer_error, problem
+from connector.web.redirection import Redirection
+from connector.web.tokens import Tokens
+
+logger = logging.getLogger(__name__)
+
+
+def make_app(runtime: Runtime) -> Starlette:
+    """Make the application of a daemon."""
+    daemon = runtime.settings.daemon
+    providers = runtime.settings.providers
+    host = f"[{daemon.host}]" if ":" in daemon.host else daemon.host
+    address = daemon.public_url or f"http://{host}:{daemon.port}"
+    links = ConnectLinks(runtime.consents, providers.__getitem__, address=address, now=runtime.now)
+    redirection = Redirection(runtime.consents, providers.__getitem__)
+
+    async def ready(_request: Request) -> Response:
+        await runtime.accounts.get("-")  # raises where the database cannot be had
+        return PlainTextResponse("ready\n")
+
+    hosts = {f"{name}:{daemon.port}" for name in (host, "localhost", "127.0.0.1", "[::1]")}
+    if daemon.public_url:
+        hosts.add(daemon.public_url.partition("://")[2])
+    return Starlette(
+        routes=[
+            Route("/healthz", _alive, methods=["GET"]),
+            Route("/readyz", ready, methods=["GET"]),
+            *Tokens(runtime).routes(),
+            *Api(runtime, links).routes(),
+            *links.routes(),
+            *redirection.routes(),
+        ],
+        middleware=[Middleware(BugGuard), Middleware(AccessCheck, hosts=hosts)],
+        exception_handlers={
+            ConnectorError: answer_error,
+            404: _not_found,
+            405: _not_allowed,
+        },
+    )
+
+
+async def _alive(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return problem(404, "not-found", "there is nothing at this address")
+
+
+async def _not_allowed(_request: Request, _error: Exception) -> Response:
+    return problem(405, "method-not-allowed", "this address does not take that method")
+
+
+class BugGuard:
+    """Answers 500 to what no route has foreseen; the log has the traceback, the answer nothing.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on."""
+        has_started = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting_send)
+        except Exception:
+            logger.exception("a request failed by a bug", extra={"action": "web.bug"})
+            if has_started:
+                raise  # the answer is cut off: the client must notice
+            answer = problem(500, "internal-error", "this is a bug in Connector; its log says more")
+            await answer(scope, receive, send)

@@ -1,0 +1,173 @@
+"""The redirect URI: takes the answer to a consent, and shows the person how it ended.
+
+The answer is redirected away from at once (303), so that code and state leave the address bar, the
+history and the log; the page that follows waits for the outcome. What does not belong to a consent
+under way is answered 404 and changes nothing, so that stray hits keep a listener waiting
+(CHECKLIST 20 to 25).
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from connector import errors
+from connector.consent import CompletedConsent, Consents, UnknownConsent
+from connector.oauth.authorization_request import ResponseRejected, parse_response
+from connector.providers.provider import Provider
+from connector.store.consents import ConsentRecord
+from connector.web.pages import page, redirect
+
+logger = logging.getLogger(__name__)
+
+Work = asyncio.Task[CompletedConsent]
+
+#: Longer than the exchange may take; then the person is told to look again.
+OUTCOME_TIMEOUT: Final = 60.0
+#: The cookie that ties a consent to the browser that went on with it.
+BROWSER_COOKIE: Final = "connector_consent"
+
+
+class Redirection:
+    """Routes of the redirect URI.
+
+    Args:
+        consents: completes them.
+        provider: gives a provider by its name.
+        on_answer: told the consent's identifier and its completion when an answer has come.
+        on_shown: told the consent's identifier when its outcome has been shown.
+    """
+
+    def __init__(
+        self,
+        consents: Consents,
+        provider: Callable[[str], Provider],
+        on_answer: Callable[[str, Work], None] | None = None,
+        on_shown: Callable[[str], None] | None = None,
+    ) -> None:
+        self._consents = consents
+        self._provider = provider
+        self._on_answer = on_answer
+        self._on_shown = on_shown
+        self._work: dict[str, Work] = {}
+
+    def routes(self) -> list[Route]:
+        """Give the routes."""
+        return [
+            Route("/callback/{provider}", self.take, methods=["GET"]),
+            Route("/consent/{consent}", self.show, methods=["GET"]),
+        ]
+
+    async def take(self, request: Request) -> Response:
+        """Take the answer to a consent."""
+        try:
+            response = parse_response(request.url.query)
+            record = await self._consents.find(response)
+        except ResponseRejected as error:
+            return _stray(400, f"The answer cannot be used: {error}.")
+        except UnknownConsent:
+            return _stray(404, "This address belongs to no consent that is under way.")
+        if not _is_same_browser(request, record):
+            return _stray(403, "This consent was begun in another browser.")
+        self.complete(record, response, arrived_at=request.url.path)
+        return redirect(f"/consent/{record.id}")
+
+    def complete(self, record: ConsentRecord, response: dict[str, str], *, arrived_at: str) -> Work:
+        """Begin to complete a consent, once; the same work is given for a repeated answer."""
+        if record.id not in self._work:
+            work = asyncio.create_task(
+                self._consents.complete(record, response, arrived_at=arrived_at)
+            )
+            work.add_done_callback(_retrieve)
+            self._work[record.id] = work
+            if self._on_answer is not None:
+                self._on_answer(record.id, work)
+        return self._work[record.id]
+
+    async def show(self, request: Request) -> Response:
+        """Show how a consent ended."""
+        consent_id = request.path_params["consent"]
+        work = self._work.get(consent_id)
+        if work is None:
+            return _stray(404, "This address belongs to no consent that is under way.")
+        try:
+            async with asyncio.timeout(OUTCOME_TIMEOUT):
+                completed = await asyncio.shield(work)
+        except TimeoutError:
+            return _failed("This takes long", "Reload this page in a moment.", None, 503)
+        except UnknownConsent:
+            return _stray(404, "This consent has been used, or has expired.")
+        except errors.ConnectorError as error:
+            record = await self._consents.records.get(consent_id)
+            self._shown(consent_id)
+            return _failed("Not connected", str(error), record, 400)
+        self._shown(consent_id)
+        return self._connected(completed)
+
+    def _connected(self, completed: CompletedConsent) -> Response:
+        account, grant = completed.account, completed.account.grant
+        assert grant is not None  # noqa: S101 - it has just been activated
+        ends = grant.terms.consent_ends_at
+        return page(
+            "connected.html",
+            {
+                "provider": self._provider(account.provider).title,
+                "account": account.name,
+                "person": grant.subject_name,
+                "scope": ", ".join(grant.terms.scope or ()),
+                "ends": ends and f"{datetime.fromtimestamp(ends, UTC):%-d %B %Y}",
+                "missing": ", ".join(completed.missing_scopes),
+                "can_refresh": completed.can_refresh,
+            },
+        )
+
+    def _shown(self, consent_id: str) -> None:
+        if self._on_shown is not None:
+            self._on_shown(consent_id)
+
+
+def browser_hash(cookie: str) -> str:
+    """Give what a browser's cookie is stored and compared by."""
+    return hashlib.sha256(cookie.encode()).hexdigest()
+
+
+def _is_same_browser(request: Request, record: ConsentRecord) -> bool:
+    """Tell whether the answer comes in the browser that went on with the consent (CHECKLIST 5)."""
+    if record.ticket_hash is None:
+        return True  # begun on this machine's command line, answered on its loopback interface
+    expected = record.browser_hash or ""
+    presented = browser_hash(request.cookies.get(f"{BROWSER_COOKIE}_{record.id}", ""))
+    return hmac.compare_digest(presented, expected)
+
+
+def _stray(status: int, message: str) -> Response:
+    return page(
+        "not_connected.html",
+        {"heading": "Nothing to do here", "message": message, "command": None},
+        status=status,
+    )
+
+
+def _failed(heading: str, message: str, record: ConsentRecord | None, status: int) -> Response:
+    command = f"connector connect {record.provider} --account {record.account}" if record else None
+    return page(
+        "not_connected.html",
+        {"heading": heading, "message": message, "command": command},
+        status=status,
+    )
+
+
+def _retrieve(work: Work) -> None:
+    """Take note of a failure that nobody may come to see."""
+    if work.cancelled():
+        return
+    error = work.exception()
+    if error is not None and not isinstance(error, (errors.ConnectorError, UnknownConsent)):
+        logger.error("a consent failed by a bug", exc_info=error)

@@ -1,0 +1,87 @@
+"""The hot route: an access token of an account."""
+
+import math
+from datetime import UTC
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from connector.oauth.token import AccessToken
+from connector.runtime import Runtime
+from connector.web.problems import problem
+
+
+class Tokens:
+    """Routes that give tokens.
+
+    Args:
+        runtime: the daemon's objects.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def routes(self) -> list[Route]:
+        """Give the routes."""
+        return [
+            Route("/v1/accounts/{account:path}/token", self.get, methods=["GET"]),
+            Route("/v1/accounts/{account:path}/refresh", self.refresh, methods=["POST"]),
+        ]
+
+    async def get(self, request: Request) -> Response:
+        """Give an access token with at least ``min_ttl`` seconds left.
+
+        With ``Accept: text/plain`` the answer is the token and a newline, for the command line.
+        """
+        config = request.headers.get("connector-config")
+        if config is not None and config != str(self._runtime.settings.path):
+            return problem(421, "misdirected", "this daemon serves another configuration")
+        text = request.query_params.get("min_ttl")
+        try:
+            min_ttl = None if text is None else float(text)
+        except ValueError:
+            min_ttl = math.nan
+        if min_ttl is not None and not 0 <= min_ttl < math.inf:
+            return problem(400, "bad-request", "min_ttl must be a number of seconds")
+        account = request.path_params["account"]
+        is_strict = request.query_params.get("strict") == "true"
+        token = await self._runtime.tokens.get(account, min_ttl, is_strict=is_strict)
+        if request.headers.get("accept") == "text/plain":
+            return await self._plain(account, token)
+        return token_answer(token)
+
+    async def _plain(self, account: str, token: AccessToken) -> Response:
+        provider = (await self._runtime.accounts.require(account)).provider
+        headers = {
+            "Cache-Control": "no-store",
+            "Connector-Scheme": self._runtime.settings.providers[provider].api.scheme,
+            "Connector-Is-Short": "yes" if token.is_short else "no",
+        }
+        return PlainTextResponse(f"{token.value}\n", headers=headers)
+
+    async def refresh(self, request: Request) -> Response:
+        """Force one refresh and give the new token."""
+        token = await self._runtime.tokens.refresh(
+            request.path_params["account"], ignore_backoff=True
+        )
+        return token_answer(token)
+
+
+def token_answer(token: AccessToken) -> JSONResponse:
+    """Make the answer that holds a token; never stored by anything on the way."""
+    expires_at = token.expires_at
+    return JSONResponse(
+        {
+            "access_token": token.value,
+            "token_type": token.token_type,
+            "expires_at": expires_at and _rfc3339(expires_at.astimezone(UTC).isoformat()),
+            "expires_in": None if token.expires_in is None else int(token.expires_in),
+            "scope": token.scope,
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _rfc3339(text: str) -> str:
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,157 @@
+"""The thin client, and the short way of ``connector token``, against a running daemon."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from connector.client import Client, DaemonUnreachable
+from connector.errors import ConsentRequired, TemporarilyUnavailable, UnknownAccount
+from connector.simulator import Simulator
+
+from .installation import Installation
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def serving(installation: Installation) -> Iterator[Installation]:
+    installation.connect("ads", "acme/ads")
+    daemon = installation.serve()
+    yield installation
+    if daemon.poll() is None:
+        installation.stop(daemon)
+
+
+@pytest.fixture
+def client(serving: Installation) -> Iterator[Client]:
+    with Client(serving.folder / "connector.sock") as made:
+        yield made
+
+
+class TestClient:
+    def test_token(self, client: Client, serving: Installation) -> None:
+        token = client.get_token("acme/ads")
+        assert token.value == serving.run("token", "acme/ads").stdout.strip()
+        assert (token.token_type, token.scope) == ("Bearer", "ads_read")
+        assert token.expires_at is not None
+        assert token.expires_at > datetime.now(UTC)
+        assert token.value not in repr(token)
+
+    def test_refresh(self, client: Client) -> None:
+        before = client.get_access_token("acme/ads")
+        assert client.refresh("acme/ads").value != before
+
+    def test_errors(self, client: Client, serving: Installation, simulator: Simulator) -> None:
+        with pytest.raises(UnknownAccount):
+            client.get_token("acme/none")
+        simulator.stop()
+        with pytest.raises(TemporarilyUnavailable) as caught:
+            client.refresh("acme/ads")
+        assert caught.value.retry_at is not None
+        simulator.start()
+        serving.run("revoke", "acme/ads")
+        with pytest.raises(ConsentRequired) as ended:
+            client.refresh("acme/ads")
+        assert ended.value.command == "connector connect ads --account acme/ads"
+
+    def test_kept_connections_outlive_a_restart(
+        self, client: Client, serving: Installation
+    ) -> None:
+        value = client.get_access_token("acme/ads")
+        for process in list(serving._processes):
+            serving.stop(process)
+        with pytest.raises(DaemonUnreachable):
+            client.get_access_token("acme/ads")
+        serving.serve()
+        assert client.get_access_token("acme/ads") == value
+
+    def test_threads(self, client: Client, simulator: Simulator) -> None:
+        values: list[str] = []
+        threads = [
+            threading.Thread(target=lambda: values.append(client.get_access_token("acme/ads")))
+            for _ in range(30)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(values) == 30
+        assert len(set(values)) == 1
+        assert simulator.ledger.count("token", grant_type="refresh_token") == 0
+
+    def test_no_daemon(self, tmp_path: Path) -> None:
+        with Client(tmp_path / "none.sock") as client, pytest.raises(DaemonUnreachable):
+            client.get_token("acme/ads")
+
+
+class TestShortcut:
+    """What it prints is what the whole command line prints."""
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["acme/ads"],
+            ["acme/ads", "--header"],
+            ["--min-ttl", "5", "acme/ads"],
+            ["acme/ads", "--min-ttl=5", "--strict"],
+            ["acme/none"],
+            ["acme/ads", "--min-tll", "5"],
+            ["acme/ads", "--min-ttl", "soon"],
+            ["Acme"],
+            ["acme/ads", "--help"],
+            [],
+        ],
+        ids=" ".join,
+    )
+    def test_same_as_without(self, serving: Installation, arguments: list[str]) -> None:
+        short = serving.run("token", *arguments)
+        whole = serving.run("token", *arguments, environment={"CONNECTOR_SOCKET": "none.sock"})
+        assert (short.returncode, short.stdout) == (whole.returncode, whole.stdout)
+        assert ("no such" in short.stderr.lower()) == ("no such" in whole.stderr.lower())
+
+    def test_it_opens_no_store(self, serving: Installation) -> None:
+        """Without the vault's key only the daemon can give the token."""
+        key = serving.folder / "root.key"
+        content = key.read_text()
+        key.unlink()
+        assert serving.run("token", "acme/ads").returncode == 0
+        unreached = {"CONNECTOR_SOCKET": "none.sock"}
+        assert serving.run("token", "acme/ads", environment=unreached).returncode == 5
+        key.write_text(content)
+        key.chmod(0o600)
+
+    def test_a_daemon_of_another_configuration_is_not_asked(
+        self, serving: Installation, tmp_path: Path
+    ) -> None:
+        other = serving.folder / "other.toml"
+        text = (serving.folder / "config.toml").read_text()
+        other.write_text(text.replace("sqlite:///vault.db", "sqlite:///other.db"))
+        done = serving.run("token", "acme/ads", "--config", "other.toml")
+        assert done.returncode == 5, "there is no vault of that configuration"
+        assert "other.db" in done.stderr
+        assert tmp_path.exists()
+
+    def test_revoked(self, serving: Installation) -> None:
+        serving.run("revoke", "acme/ads")
+        done = serving.run("token", "acme/ads")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "connector connect ads --account acme/ads" in done.stderr
+
+
+def test_the_client_imports_next_to_nothing() -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[2]); import connector.client\n"
+    code += "print([m for m in sys.modules if m in sys.argv[1].split()])"
+    heavy = "typing re json enum socket dataclasses asyncio connector.errors"
+    # -S: what a .pth file of this environment imports is not the client's doing
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, heavy, str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,16 @@
+"""Runs all benchmarks, or those named: ``python -m tests.benchmarks [startup …]``."""
+
+import sys
+from importlib import import_module
+
+BENCHMARKS = ("startup",)
+
+
+def main() -> None:
+    """Run the benchmarks and print their tables."""
+    for name in sys.argv[1:] or BENCHMARKS:
+        import_module(f"tests.benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()
