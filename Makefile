@@ -21,7 +21,7 @@ check: $(VENV)/.dev  ## lint, format, types, layers
 
 unit: $(VENV)/.dev  ## unit, store, acceptance and browser tests, with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import hmac
 import json
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -363,7 +362,7 @@ BAD_KEYS: list[object] = [
 @pytest.mark.parametrize(
     ("algorithm", "key"), [("RS256", RSA_KEY), ("ES256", EC_KEY), ("EdDSA", ED_KEY)]
 )
-@pytest.mark.parametrize("bad", BAD_KEYS, ids=lambda bad: re.sub(r"\W+", "-", repr(bad))[:40])
+@pytest.mark.parametrize("bad", BAD_KEYS, ids=[f"bad{i}" for i in range(len(BAD_KEYS))])
 def test_one_bad_key_does_not_spoil_a_set(bad: object, algorithm: str, key: Key) -> None:
     """36, 92: before the good key and behind it, with the good key's kid and without any."""
     token = signed(key=key, header={"alg": algorithm, "kid": None})
