@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 
 from connector.consent import Consents
 from connector.errors import VaultSealed
+from connector.journal import Journal
 from connector.oauth.token import AccessToken
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
@@ -24,6 +25,7 @@ from connector.store.changes import ChangeWatch
 from connector.store.consents import ConsentStore
 from connector.store.database import Database, check_file, prepare_file
 from connector.store.grants import GrantStore
+from connector.store.halts import HaltStore
 from connector.store.metadata_pins import StoredPins
 from connector.store.owner import new_owner
 from connector.store.revocations import RevocationStore
@@ -31,7 +33,10 @@ from connector.store.runs import RunStore
 from connector.store.schema import migrate
 from connector.store.vault_keys import ensure_vault, load_vault
 from connector.token_source import TokenSource
+from connector.token_source.gate import ProviderGate
+from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.refresh import Refresh
+from connector.token_source.settlement import Settlement
 from connector.vault.seal import open_seal
 from connector.vault.vault import Vault
 
@@ -76,10 +81,19 @@ class Runtime:
             now=now,
             source=settings.path.name,
         )
+        self.journal = Journal(settings.vault.journal)
+        settlement = Settlement(
+            accounts=self.accounts,
+            grants=self.grants,
+            kept=KeptAnswers(self.journal, self.grants),
+            gate=ProviderGate(HaltStore(database), now=now),
+            now=now,
+        )
         refresh = Refresh(
             accounts=self.accounts,
             grants=self.grants,
             directory=self.directory,
+            settlement=settlement,
             owner=self.owner,
             now=now,
         )
@@ -114,6 +128,7 @@ class Runtime:
         """Close everything; refreshes and consents under way commit first."""
         await asyncio.gather(self.tokens.aclose(), self.consents.aclose())
         await self._changes.aclose()
+        self.journal.close()
         await self.wire.aclose()
         await self.database.aclose()
 

@@ -20,7 +20,7 @@ from connector.toml_section import Section
 
 #: What the environment may set, besides what the command line's options take from it.
 ENVIRONMENT: Final = {
-    "vault": ("url", "seal"),
+    "vault": ("url", "seal", "journal"),
     "daemon": ("host", "port", "socket", "public_url"),
     "http": ("proxy", "ca_file"),
 }

@@ -35,8 +35,11 @@ def read_vault(section: Section, *, allow_plaintext: bool = False) -> VaultSetti
         section.problem("seal", f"{kind} needs a name", f'write seal = "{kind}:NAME"')
     elif kind == "keyring" and colon:
         section.problem("seal", "keyring takes no name", 'write seal = "keyring"')
+    journal = _read_journal(section, url)
     section.finish()
-    return VaultSettings(url=url, password=password, seal_kind=kind, seal_name=name)
+    return VaultSettings(
+        url=url, password=password, seal_kind=kind, seal_name=name, journal=journal
+    )
 
 
 def read_daemon(section: Section) -> DaemonSettings:
@@ -118,6 +121,16 @@ def _read_vault_url(
         section.problem("url", "is no database URL", remedy)
         return "", None
     return _split_password(section, f"postgresql://{rest}", allow_plaintext=allow_plaintext)
+
+
+def _read_journal(section: Section, url: str | SecretReference) -> Path:
+    """Read where the journal is: beside a SQLite database, else beside the configuration."""
+    path = section.text("journal")
+    if path:
+        return section.folder / Path(path).expanduser()
+    if isinstance(url, str) and url.startswith("sqlite:///"):
+        return Path(f"{url.removeprefix('sqlite:///')}.journals")
+    return section.folder / "vault.journals"
 
 
 def _split_password(

@@ -21,12 +21,14 @@ class VaultSettings:
         password: of Postgres, where the URL names one.
         seal_kind: ``keyring``, ``env``, ``file`` or ``credential``.
         seal_name: the variable, path or credential.
+        journal: folder for answers that could not be committed.
     """
 
     url: str | SecretReference
     password: SecretReference | None
     seal_kind: str
     seal_name: str
+    journal: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,6 @@ from connector.account import (
     Terms,
     Trouble,
 )
-from connector.oauth.token import TokenSet
 from connector.secret import Secret
 from connector.vault.envelope import Place
 from connector.vault.vault import Vault
@@ -69,35 +68,42 @@ def read_account(row: Row[Any]) -> Account:
     )
 
 
-def token_columns(
+def seal_tokens(
     vault: Vault,
     account_id: str,
     generation: int,
-    tokens: TokenSet,
+    access_token: Secret,
     *,
     refresh_token: Secret | None,
     extra: Mapping[str, object],
-) -> dict[str, object]:
+) -> SealedTokens:
     """Seal tokens for the generation under which they will be written.
 
     Args:
         vault: what seals.
         account_id: of the row.
         generation: that the row will have.
-        tokens: what the token endpoint answered.
+        access_token: what the token endpoint answered.
         refresh_token: the one to keep: the new one, or the old one where none came.
         extra: further fields to keep.
     """
 
-    def sealed(field: str, secret: Secret | None) -> bytes | None:
-        if not secret:
-            return None
+    def sealed(field: str, secret: Secret) -> bytes:
         return vault.seal_secret(secret, place(account_id, field, generation))
 
+    return SealedTokens(
+        access_token=sealed("access_token", access_token),
+        refresh_token=sealed("refresh_token", refresh_token) if refresh_token else None,
+        extra=sealed("extra", Secret(json.dumps(dict(extra)))) if extra else None,
+    )
+
+
+def sealed_columns(sealed: SealedTokens) -> dict[str, object]:
+    """Give the columns of sealed tokens."""
     return {
-        "access_token_sealed": sealed("access_token", tokens.access_token),
-        "refresh_token_sealed": sealed("refresh_token", refresh_token),
-        "extra_sealed": sealed("extra", Secret(json.dumps(dict(extra)))) if extra else None,
+        "access_token_sealed": sealed.access_token,
+        "refresh_token_sealed": sealed.refresh_token,
+        "extra_sealed": sealed.extra,
     }
 
 
@@ -123,6 +129,19 @@ def trouble_columns(trouble: Trouble | None) -> dict[str, object]:
         "failing_since": trouble.since,
         "failures": trouble.failures,
         "retry_at": trouble.retry_at,
+    }
+
+
+def attempt_columns(attempt: Attempt | None) -> dict[str, object]:
+    """Give the columns of what was sent and is not answered."""
+    if attempt is None:
+        return dict(NO_ATTEMPT)
+    return {
+        "attempt_sent_at": attempt.sent_at,
+        "attempt_first_sent_at": attempt.first_sent_at,
+        "attempt_count": attempt.count,
+        "attempt_fingerprint": attempt.token_fingerprint,
+        "attempt_fence": attempt.fence,
     }
 
 

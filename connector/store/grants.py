@@ -13,19 +13,22 @@ from sqlalchemy import Row, Update, case, or_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
-from connector.account import Account, Attempt, Terms, Trouble
+from connector.account import Account, Attempt, SealedTokens, Terms, Trouble
 from connector.oauth.token import TokenSet
 from connector.secret import Secret
 from connector.store.account_rows import (
     NO_ATTEMPT,
     NO_LEASE,
     NO_TROUBLE,
+    attempt_columns,
     read_account,
+    seal_tokens,
+    sealed_columns,
     terms_columns,
-    token_columns,
     trouble_columns,
 )
 from connector.store.database import Database
+from connector.store.pending_write import PendingWrite
 from connector.store.tables import AccountRow
 from connector.vault.vault import Vault
 
@@ -91,8 +94,7 @@ class GrantStore:
             TemporarilyUnavailable: the database cannot be had (so for every method here).
         """
         return await self._write_tokens(
-            account,
-            new,
+            self.renewal(account, new),
             {
                 "provider": consent.provider,
                 "state": "active",
@@ -104,28 +106,48 @@ class GrantStore:
             },
         )
 
-    async def renew(self, account: Account, new: NewTokens) -> Account | None:
-        """Write the tokens of a refresh; None where somebody else wrote since.
-
-        The tokens of an owner that comes late count: they show that the grant lives, though another
-        owner, whose copy of the old refresh token was refused meanwhile, has given it up.
+    def renewal(self, account: Account, new: NewTokens) -> PendingWrite:
+        """Seal the tokens of a refresh for their place; `apply` writes them.
 
         Args:
             account: as it was when the refresh was sent; its generation is compared.
             new: the tokens.
+        """
+        return PendingWrite(
+            account_id=account.id,
+            generation=account.generation,
+            terms=new.terms,
+            sealed=self._sealed(account, new),
+        )
+
+    async def apply(self, write: PendingWrite) -> Account | None:
+        """Write the tokens of a refresh; None where somebody else wrote since.
+
+        The tokens of an owner that comes late count: they show that the grant lives, though another
+        owner, whose copy of the old refresh token was refused meanwhile, has given it up.
         """
         was_active = col(AccountRow.state) == "active"
         values = {
             "state": "active",
             "reason": None,
             "state_since": case(
-                (was_active, col(AccountRow.state_since)), else_=new.terms.minted_at
+                (was_active, col(AccountRow.state_since)), else_=write.terms.minted_at
             ),
         }
-        return await self._write_tokens(account, new, values)
+        return await self._write_tokens(write, values)
+
+    async def renew(self, account: Account, new: NewTokens) -> Account | None:
+        """Seal and write the tokens of a refresh; see `renewal` and `apply`."""
+        return await self.apply(self.renewal(account, new))
 
     async def take_lease(
-        self, account: Account, owner: str, attempt: Attempt, *, gone_owner: str | None = None
+        self,
+        account: Account,
+        owner: str,
+        attempt: Attempt,
+        *,
+        gone_owner: str | None = None,
+        patience: float = 0.0,
     ) -> Account | None:
         """Take the lease and record the attempt, in one conditional write.
 
@@ -134,16 +156,23 @@ class GrantStore:
             owner: who takes it.
             attempt: what is about to be sent; its fence is set here.
             gone_owner: an owner that is known to be gone, whose lease may be replaced.
+            patience: seconds for which the lease of an owner that never gave it back is left alone
+                after its end.
 
         Returns:
             The account under the lease, or None: somebody else has it, or wrote since.
         """
         async with self._database.write() as connection:
-            statement = self._lease_statement(account, owner, attempt, gone_owner)
+            statement = self._lease_statement(account, owner, attempt, gone_owner, patience)
             return await _execute_one(connection, statement)
 
     def _lease_statement(
-        self, account: Account, owner: str, attempt: Attempt, gone_owner: str | None
+        self,
+        account: Account,
+        owner: str,
+        attempt: Attempt,
+        gone_owner: str | None,
+        patience: float,
     ) -> Update:
         now = self._database.lease_now()
         return (
@@ -154,7 +183,7 @@ class GrantStore:
                 col(AccountRow.state) == "active",
                 or_(
                     col(AccountRow.lease_owner).is_(None),
-                    col(AccountRow.lease_until) <= now,
+                    col(AccountRow.lease_until) <= now - patience,
                     col(AccountRow.lease_owner) == gone_owner,
                 ),
             )
@@ -162,25 +191,21 @@ class GrantStore:
                 lease_owner=owner,
                 lease_until=now + LEASE_DURATION,
                 lease_fence=col(AccountRow.lease_fence) + 1,
-                attempt_sent_at=attempt.sent_at,
-                attempt_first_sent_at=attempt.first_sent_at,
-                attempt_count=attempt.count,
-                attempt_fingerprint=attempt.token_fingerprint,
-                attempt_fence=col(AccountRow.lease_fence) + 1,
+                **attempt_columns(attempt) | {"attempt_fence": col(AccountRow.lease_fence) + 1},
             )
         )
 
     async def settle(
-        self, account: Account, trouble: Trouble | None, *, keep_attempt: bool
+        self, account: Account, trouble: Trouble | None, *, unanswered: Attempt | None
     ) -> Account | None:
         """Give the lease back after a refresh that brought no tokens.
 
         Args:
             account: under the lease; its generation and fence are compared.
             trouble: what went wrong.
-            keep_attempt: the outcome is unknown: what was sent stays recorded.
+            unanswered: what was sent and is still unanswered, which stays recorded.
         """
-        values = NO_LEASE | trouble_columns(trouble) | ({} if keep_attempt else NO_ATTEMPT)
+        values = NO_LEASE | trouble_columns(trouble) | attempt_columns(unanswered)
         return await self._update_one(_under_lease(account).values(values))
 
     async def require_consent(self, account: Account, reason: str, *, now: float) -> Account | None:
@@ -196,21 +221,45 @@ class GrantStore:
             same_generation(account).values(values | NO_LEASE | NO_ATTEMPT | NO_TROUBLE)
         )
 
-    async def _write_tokens(
-        self, account: Account, new: NewTokens, values: Mapping[str, object]
-    ) -> Account | None:
-        generation = account.generation + 1
-        columns = token_columns(
+    async def undo_end(self, name: str, reason: str) -> None:
+        """Take back that a grant has ended, where it ended for just this reason.
+
+        Args:
+            name: of the account.
+            reason: as it was given to `require_consent`.
+        """
+        statement = update(AccountRow).where(
+            col(AccountRow.name) == name,
+            col(AccountRow.state) == "consent_required",
+            col(AccountRow.reason) == reason,
+            col(AccountRow.access_token_sealed).is_not(None),
+        )
+        await self._update_one(statement.values(state="active", reason=None))
+
+    def _sealed(self, account: Account, new: NewTokens) -> SealedTokens:
+        return seal_tokens(
             self._vault,
             account.id,
-            generation,
-            new.tokens,
+            account.generation + 1,
+            new.tokens.access_token,
             refresh_token=new.refresh_token,
             extra=new.extra,
         )
-        written = {"generation": generation, **columns, **terms_columns(new.terms), **values}
+
+    async def _write_tokens(
+        self, write: PendingWrite, values: Mapping[str, object]
+    ) -> Account | None:
+        written = {
+            "generation": write.generation + 1,
+            **sealed_columns(write.sealed),
+            **terms_columns(write.terms),
+            **values,
+        }
+        statement = update(AccountRow).where(
+            col(AccountRow.id) == write.account_id, col(AccountRow.generation) == write.generation
+        )
         return await self._update_one(
-            same_generation(account).values(written | NO_LEASE | NO_ATTEMPT | NO_TROUBLE)
+            statement.values(written | NO_LEASE | NO_ATTEMPT | NO_TROUBLE)
         )
 
     async def _update_one(self, statement: Update) -> Account | None:

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Dialect, Index, String, TypeDecorator, Unique
 from sqlmodel import Field, SQLModel
 
 _IS_RUNNING = text("outcome = 'running'")
+_IS_DUE_SOME_DAY = text("due_at IS NOT NULL AND state = 'active'")
 
 
 class ForeignText(TypeDecorator[str]):
@@ -62,6 +63,15 @@ class AccountRow(SQLModel, table=True):
     """One account; see `account.Account`."""
 
     __tablename__ = "account"
+    __table_args__ = (
+        # finding what is due among a million rows reads the few that are
+        Index(
+            "ix_account_due",
+            "due_at",
+            sqlite_where=_IS_DUE_SOME_DAY,
+            postgresql_where=_IS_DUE_SOME_DAY,
+        ),
+    )
 
     id: str = Field(primary_key=True)
     name: str = Field(unique=True)
@@ -100,6 +110,8 @@ class AccountRow(SQLModel, table=True):
     failing_since: float | None = None
     failures: int = 0
     retry_at: float | None = None
+
+    due_at: float | None = None  # when the refresher takes it up; see `store.due`
 
 
 class ConsentRow(SQLModel, table=True):
@@ -146,6 +158,18 @@ class MetadataRow(SQLModel, table=True):
     issuer: str
     document: str
     pinned_at: float
+
+
+class HaltRow(SQLModel, table=True):
+    """A provider whose token endpoint is left alone for a while; see `halts.Halt`."""
+
+    __tablename__ = "provider_halt"
+
+    provider: str = Field(primary_key=True)
+    halted_until: float
+    since: float
+    message: str = Field(sa_type=ForeignText)
+    rejected: str | None = Field(default=None, sa_type=ForeignText)
 
 
 class RunRow(SQLModel, table=True):

@@ -1,9 +1,10 @@
 """One refresh of one account: lease and attempt, send, parse, commit, or say what went wrong.
 
-    1  read the account; somebody else's newer tokens end the matter
-    2  take the lease and record the attempt, in one conditional write
+    1  read the account; somebody else's newer tokens end the matter, and so does an answer that
+       a journal on this host holds
+    2  hold a journal file, take the lease and record the attempt, in one conditional write
     3  send; no transaction, row lock or pooled connection is held meanwhile
-    4  commit by compare-and-swap, before the token is handed to anybody
+    4  commit by compare-and-swap, before the token is handed to anybody (`settlement`)
     5  or settle: give the lease back with what went wrong, and when to try again
 
 Whoever waits for another owner's lease gets the winner's tokens, or the winner's error.
@@ -15,28 +16,16 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from connector import errors
-from connector.account import (
-    Account,
-    Active,
-    Attempt,
-    Trouble,
-    needed_extra,
-    renewed_terms,
-)
-from connector.oauth.id_token import IdTokenRejected
-from connector.oauth.token_response import (
-    Answer,
-    Granted,
-    OutcomeUnknown,
-    Refused,
-)
+from connector.account import Account, Active, Attempt
+from connector.oauth.token_response import Granted
 from connector.providers.client import ProviderClient, ProviderDirectory
-from connector.providers.identity import check_refreshed
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
-from connector.store.grants import LEASE_DURATION, GrantStore, NewTokens
+from connector.store.grants import LEASE_DURATION, GrantStore
 from connector.store.owner import is_gone
-from connector.token_source.verdict import check_registration, consent_required, judge, moment
+from connector.token_source.settlement import Settlement
+from connector.token_source.unanswered import replay_period
+from connector.token_source.verdict import check_registration, consent_required, moment
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +34,8 @@ FIRST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.5
 
 NO_REFRESH: Final = "the provider gave no refresh token"
-GRANT_ENDED: Final = "the provider ended the grant (invalid_grant)"
-ROTATION_LOST: Final = (
-    "rotation lost: the answer to an earlier refresh never arrived, and the old token is refused"
-)
+UNHEARD_OF: Final = "another process began to refresh and is unheard of; it may hold the answer"
+LEFT_UNANSWERED: Final = "the answer to a refresh was lost with the process that had sent it"
 
 
 class Refresh:
@@ -58,9 +45,13 @@ class Refresh:
         accounts: reads them.
         grants: writes them.
         directory: gives the provider's client.
+        settlement: acts on the answers.
         owner: this process as an owner of leases.
         now: gives seconds since the epoch.
         sleep: waits for another owner.
+
+    Attributes:
+        settlement: as given.
     """
 
     def __init__(
@@ -69,6 +60,7 @@ class Refresh:
         accounts: AccountStore,
         grants: GrantStore,
         directory: ProviderDirectory,
+        settlement: Settlement,
         owner: str,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -76,6 +68,7 @@ class Refresh:
         self._accounts = accounts
         self._grants = grants
         self._directory = directory
+        self.settlement = settlement
         self._owner = owner
         self._now = now
         self._sleep = sleep
@@ -106,15 +99,27 @@ class Refresh:
         wait = FIRST_WAIT
         while True:
             account, client = await self._current(name)
-            if account.generation != generation:
+            if account.generation > generation:  # a smaller one: ours is in the journal still
                 return account
-            self._check_backoff(account, ignore_backoff=ignore_backoff)
+            if self._is_free(account):
+                if await self._unanswered(account) is not None:
+                    continue
+                self._check_backoff(
+                    account, client, ignore_backoff=ignore_backoff, is_rejected=is_rejected
+                )
+                if not ignore_backoff:
+                    await self.settlement.gate.check(account.provider)
             credential = self._credential(account, client)
             if credential is None:
                 return await self._do_without(account, is_rejected=is_rejected)
-            leased = await self._take_lease(account, credential)
+            await self.settlement.kept.prepare()
+            leased = await self._take_lease(account, client, credential)
             if leased is not None:
-                return await self._send(leased, client, credential)
+                renewed = await self._send(leased, client, credential, account.attempt)
+                if renewed is not None:
+                    return renewed
+                continue
+            self._check_replay_period(account, client)
             if self._now() >= give_up_at:
                 raise errors.TemporarilyUnavailable(
                     f"another process has been refreshing account {name} for too long",
@@ -122,6 +127,28 @@ class Refresh:
                 )
             await self._sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
+
+    def _is_free(self, account: Account) -> bool:
+        """Tell whether nobody is refreshing an account now, as far as can be seen from here."""
+        lease = account.lease
+        return lease is None or lease.until <= self._now() or is_gone(lease.owner)
+
+    def _check_replay_period(self, account: Account, client: ProviderClient) -> None:
+        """Refuse to wait where an owner that is unheard of may still write what it got.
+
+        Raises:
+            TemporarilyUnavailable: until it has had its time.
+        """
+        lease = account.lease
+        if lease is None or lease.until > self._now() or is_gone(lease.owner):
+            return
+        until = lease.until + replay_period(client.provider.refresh_token)
+        if self._now() < until:
+            raise errors.TemporarilyUnavailable(UNHEARD_OF, moment(until))
+
+    async def _unanswered(self, account: Account) -> Account | None:
+        """Look for the answer to an attempt in the journals of this host."""
+        return None if account.attempt is None else await self.settlement.kept.replay(account)
 
     async def _current(self, name: str) -> tuple[Account, ProviderClient]:
         """Read an active account, and the client whose tokens it has."""
@@ -132,10 +159,30 @@ class Refresh:
         check_registration(account, client)
         return account, client
 
-    def _check_backoff(self, account: Account, *, ignore_backoff: bool) -> None:
-        trouble = account.trouble
-        if trouble is not None and not ignore_backoff and self._now() < trouble.retry_at:
-            raise errors.TemporarilyUnavailable(trouble.message, moment(trouble.retry_at))
+    def _check_backoff(
+        self,
+        account: Account,
+        client: ProviderClient,
+        *,
+        ignore_backoff: bool,
+        is_rejected: bool,
+    ) -> None:
+        """Refuse to send before the time that an earlier failure, or a lost answer, has set.
+
+        Raises:
+            TemporarilyUnavailable: it has not come.
+        """
+        if ignore_backoff:
+            return
+        trouble, attempt = account.trouble, account.attempt
+        not_before = trouble.retry_at if trouble else 0.0
+        message = trouble.message if trouble else LEFT_UNANSWERED
+        if attempt is not None and trouble is None:  # its sender died
+            not_before = self.settlement.next_send(account, client, is_rejected=is_rejected)
+        elif attempt is not None and trouble is not None and trouble.failures == 1 and is_rejected:
+            not_before = self.settlement.next_send(account, client, is_rejected=True)
+        if self._now() < not_before:
+            raise errors.TemporarilyUnavailable(message, moment(not_before))
 
     def _credential(self, account: Account, client: ProviderClient) -> Secret | None:
         """Give what is sent to get a new access token; None where there is nothing to send.
@@ -156,15 +203,20 @@ class Refresh:
         """
         expires_at = account.grant.terms.expires_at if account.grant else None
         if is_rejected:
-            return await self._end(account, f"the API rejects the access token, and {NO_REFRESH}")
+            return await self.settlement.end(
+                account, f"the API rejects the access token, and {NO_REFRESH}"
+            )
         if expires_at is not None and expires_at <= self._now():
-            return await self._end(account, f"the access token has ended, and {NO_REFRESH}")
+            reason = f"the access token has ended, and {NO_REFRESH}"
+            return await self.settlement.end(account, reason)
         raise errors.TemporarilyUnavailable(
             f"account {account.name} cannot be refreshed: {NO_REFRESH}",
             valid_until=None if expires_at is None else moment(expires_at),
         )
 
-    async def _take_lease(self, account: Account, credential: Secret) -> Account | None:
+    async def _take_lease(
+        self, account: Account, client: ProviderClient, credential: Secret
+    ) -> Account | None:
         """Record what is about to be sent and take the lease; None where another owner has it."""
         fingerprint = self._accounts.fingerprint(credential)
         before = account.attempt
@@ -179,12 +231,25 @@ class Refresh:
         )
         lease = account.lease
         gone = lease.owner if lease is not None and is_gone(lease.owner) else None
-        return await self._grants.take_lease(account, self._owner, attempt, gone_owner=gone)
+        return await self._grants.take_lease(
+            account,
+            self._owner,
+            attempt,
+            gone_owner=gone,
+            patience=replay_period(client.provider.refresh_token),
+        )
 
-    async def _send(self, account: Account, client: ProviderClient, credential: Secret) -> Account:
-        """Send one request under the lease and act on its answer."""
+    async def _send(
+        self,
+        account: Account,
+        client: ProviderClient,
+        credential: Secret,
+        before: Attempt | None,
+    ) -> Account | None:
+        """Send one request under the lease and act on its answer; None: again at once."""
         exchange = client.provider.exchange
         started = self._now()
+        self.settlement.gate.begin(account.provider)
         if exchange is None:
             answer = await client.endpoint.refresh(credential, client.provider.refresh_params)
         else:
@@ -192,9 +257,9 @@ class Refresh:
                 credential, grant_type=exchange.grant_type, parameter=exchange.parameter
             )
         if not isinstance(answer, Granted):
-            return await self._settle(account, answer)
+            return await self.settlement.fail(account, client, answer, before)
         kept = credential if exchange is None else None
-        renewed = await self._commit(account, client, answer, kept)
+        renewed = await self.settlement.commit(account, client, answer, kept)
         logger.info(
             "access token minted",
             extra={
@@ -206,84 +271,3 @@ class Refresh:
             },
         )
         return renewed
-
-    async def _commit(
-        self, account: Account, client: ProviderClient, answer: Granted, kept: Secret | None
-    ) -> Account:
-        """Make the answer durable, or give way to who wrote first.
-
-        Args:
-            account: as it was when the refresh was sent.
-            client: of its provider.
-            answer: what the provider granted.
-            kept: the refresh token that stays where the answer has none (RFC 6749 §6).
-        """
-        assert account.grant is not None  # noqa: S101 - it is active
-        try:
-            check_refreshed(client, answer.tokens, account.grant.subject)
-        except IdTokenRejected as error:
-            return await self._end(account, f"the refresh answered for somebody else: {error}")
-        tokens = answer.tokens
-        id_token = tokens.id_token.reveal() if tokens.id_token else None
-        new = NewTokens(
-            tokens=tokens,
-            terms=renewed_terms(account.grant.terms, tokens, client.provider.lifetimes),
-            refresh_token=tokens.refresh_token or kept,
-            extra=self._accounts.open_extra(account) | needed_extra(tokens.extra, id_token),
-        )
-        renewed = await self._grants.renew(account, new)
-        if renewed is not None:
-            return renewed
-        logger.warning(
-            "another process wrote newer tokens first; they are used",
-            extra={"action": "refresh.late", "account": account.name},
-        )
-        return (await self._current(account.name))[0]
-
-    async def _settle(self, account: Account, answer: Answer) -> Account:
-        """Act on an answer that brought no tokens; returns where somebody else has newer."""
-        is_again = account.attempt is not None and account.attempt.count > 1
-        if isinstance(answer, Refused) and answer.error == "invalid_grant":
-            return await self._end(account, ROTATION_LOST if is_again else GRANT_ENDED)
-        failures = account.trouble.failures + 1 if account.trouble else 1
-        verdict = judge(answer, account.provider, failures)
-        trouble = Trouble(
-            message=verdict.message,
-            since=account.trouble.since if account.trouble else self._now(),
-            failures=failures,
-            retry_at=self._now() + verdict.retry_in,
-        )
-        is_unknown = isinstance(answer, OutcomeUnknown)
-        # an earlier outcome stays unknown, whatever became of this try
-        await self._grants.settle(account, trouble, keep_attempt=is_unknown or is_again)
-        logger.warning(
-            verdict.message,
-            extra={
-                "action": "refresh.unknown" if is_unknown else "refresh.failed",
-                "account": account.name,
-                "provider": account.provider,
-                "retry_in": round(verdict.retry_in, 1),
-            },
-        )
-        if verdict.rejected is not None:
-            raise errors.RegistrationRejected(account.provider, verdict.rejected)
-        raise errors.TemporarilyUnavailable(verdict.message, moment(trouble.retry_at))
-
-    async def _end(self, account: Account, reason: str) -> Account:
-        """End the grant, unless somebody has written newer tokens: then give those.
-
-        Raises:
-            ConsentRequired: it has ended.
-        """
-        ended = await self._grants.require_consent(account, reason, now=self._now())
-        if ended is None:
-            return (await self._current(account.name))[0]
-        logger.error(
-            reason,
-            extra={
-                "action": "consent.required",
-                "account": account.name,
-                "provider": account.provider,
-            },
-        )
-        raise consent_required(ended)

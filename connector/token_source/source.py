@@ -1,6 +1,7 @@
 """Gives access tokens: memory, then the store, then a refresh; see the package's docstring."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -68,7 +69,9 @@ class TokenSource:
         self._accounts = accounts
         self._refresh = refresh
         self._directory = directory
-        self._watch = StoreWatch(self.memory, accounts=accounts, changes=changes)
+        self._watch = StoreWatch(
+            self.memory, accounts=accounts, changes=changes, kept=refresh.settlement.kept
+        )
         self._now = now
         self._has_background = has_background
         self._flights: dict[str, Flight] = {}
@@ -175,6 +178,8 @@ class TokenSource:
         await self._watch.aclose()
         if self._flights:
             await asyncio.wait(self._flights.values(), timeout=DRAIN_TIME)
+        with contextlib.suppress(TemporarilyUnavailable):  # then the next start writes it
+            await self._refresh.settlement.kept.replay_held()
 
     async def _read(self, name: str) -> Remembered:
         """Read an account's present token from the store into memory."""

@@ -7,6 +7,7 @@ from typing import Final
 from connector.errors import ConnectorError
 from connector.store.accounts import AccountStore
 from connector.store.changes import ChangeWatch
+from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.memory import TokenMemory
 
 logger = logging.getLogger(__name__)
@@ -22,11 +23,18 @@ class StoreWatch:
         memory: what is compared.
         accounts: reads generations.
         changes: tells whether the store has changed.
+        kept: may hold tokens that are newer than the store's.
     """
 
     def __init__(
-        self, memory: TokenMemory, *, accounts: AccountStore, changes: ChangeWatch
+        self,
+        memory: TokenMemory,
+        *,
+        accounts: AccountStore,
+        changes: ChangeWatch,
+        kept: KeptAnswers,
     ) -> None:
+        self._kept = kept
         self._memory = memory
         self._accounts = accounts
         self._changes = changes
@@ -50,6 +58,7 @@ class StoreWatch:
         asked_at = self._memory.moment()
         try:
             has_changed = await self._changes.has_changed()
+            self._forget_accounts(await self._kept.replay_held())
             unverified = self._memory.take_unverified()
             await self._forget_changed(self._memory.names() if has_changed else unverified)
         except ConnectorError as error:
@@ -63,6 +72,10 @@ class StoreWatch:
         self._memory.confirm(asked_at)
 
     async def _watch(self) -> None:
+        try:
+            await self._kept.adopt()
+        except ConnectorError as error:
+            logger.warning(str(error), extra={"action": "journal.away"})
         while True:
             try:
                 await self.check()
@@ -70,6 +83,12 @@ class StoreWatch:
                 self._memory.doubt()
                 logger.exception("watching the store failed by a bug")
             await asyncio.sleep(WATCH_INTERVAL)
+
+    def _forget_accounts(self, identifiers: list[str]) -> None:
+        for name in self._memory.names() if identifiers else ():
+            remembered = self._memory.get(name)
+            if remembered and remembered.account_id in identifiers:
+                self._memory.forget(name)
 
     async def _forget_changed(self, names: list[str]) -> None:
         if not names:

@@ -122,7 +122,7 @@ async def _in_trouble(stores: Stores) -> Account:
         await connected(stores, "acme/one"), "first", some_attempt()
     )
     assert first is not None
-    settled = await stores.grants.settle(first, TROUBLE, keep_attempt=True)
+    settled = await stores.grants.settle(first, TROUBLE, unanswered=first.attempt)
     assert settled is not None
     second = await stores.grants.take_lease(settled, "second", some_attempt())
     assert second is not None
@@ -226,7 +226,7 @@ async def test_odd_words_of_a_provider_cost_no_token(stores: Stores) -> None:
     leased = await stores.grants.take_lease(active, "me", some_attempt())
     assert leased is not None
     trouble = replace(TROUBLE, message=ODD)
-    assert await stores.grants.settle(leased, trouble, keep_attempt=False) is not None
+    assert await stores.grants.settle(leased, trouble, unanswered=None) is not None
     assert await stores.grants.require_consent(active, ODD, now=SOME_TIME) is not None
     assert stores.vault.fingerprint(Secret(ODD)) != stores.vault.fingerprint(Secret("odd"))
 

@@ -162,7 +162,7 @@ async def test_only_the_owner_that_is_gone_is_replaced(stores: Stores) -> None:
 
 
 async def test_given_back_with_a_known_outcome_the_attempt_is_settled(stores: Stores) -> None:
-    settled = await stores.grants.settle(await _leased(stores), TROUBLE, keep_attempt=False)
+    settled = await stores.grants.settle(await _leased(stores), TROUBLE, unanswered=None)
     assert settled is not None
     assert (settled.lease, settled.attempt, settled.trouble) == (None, None, TROUBLE)
     assert settled.state_name == "active", "a failure takes nothing away"
@@ -171,18 +171,18 @@ async def test_given_back_with_a_known_outcome_the_attempt_is_settled(stores: St
 
 async def test_given_back_with_an_unknown_outcome_the_attempt_stays(stores: Stores) -> None:
     leased = await _leased(stores)
-    settled = await stores.grants.settle(leased, TROUBLE, keep_attempt=True)
+    settled = await stores.grants.settle(leased, TROUBLE, unanswered=leased.attempt)
     assert settled is not None
     assert settled.lease is None
     assert settled.attempt == leased.attempt
 
 
 async def test_given_back_without_trouble_the_old_trouble_goes(stores: Stores) -> None:
-    first = await stores.grants.settle(await _leased(stores), TROUBLE, keep_attempt=False)
+    first = await stores.grants.settle(await _leased(stores), TROUBLE, unanswered=None)
     assert first is not None
     again = await stores.grants.take_lease(first, "me", some_attempt())
     assert again is not None
-    settled = await stores.grants.settle(again, None, keep_attempt=False)
+    settled = await stores.grants.settle(again, None, unanswered=None)
     assert settled is not None
     assert settled.trouble is None
 
@@ -192,13 +192,13 @@ async def test_a_stale_owner_gives_nothing_back(stores: Stores, clock: FixedCloc
     await _end_lease(stores, clock)
     holder = await stores.grants.take_lease(stale, "holder", some_attempt(SOME_TIME + 60))
     assert holder is not None
-    assert await stores.grants.settle(stale, TROUBLE, keep_attempt=False) is None
+    assert await stores.grants.settle(stale, TROUBLE, unanswered=None) is None
     assert await stores.accounts.require("acme/one") == holder
 
 
 async def test_who_has_no_lease_gives_nothing_back(stores: Stores) -> None:
     account = await connected(stores, "acme/one")
-    assert await stores.grants.settle(account, TROUBLE, keep_attempt=False) is None
+    assert await stores.grants.settle(account, TROUBLE, unanswered=None) is None
     assert await stores.accounts.require("acme/one") == account
 
 

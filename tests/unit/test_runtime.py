@@ -64,7 +64,7 @@ class TestDatabaseUrl:
 
     def test_as_it_stands(self) -> None:
         vault = VaultSettings(
-            url="sqlite:////a/b.db", password=None, seal_kind="file", seal_name="k"
+            url="sqlite:////a/b.db", password=None, seal_kind="file", seal_name="k", journal=Path()
         )
         assert database_url(vault).database == "/a/b.db"
 
@@ -75,13 +75,18 @@ class TestDatabaseUrl:
             password=self.reference("PASSWORD"),
             seal_kind="file",
             seal_name="k",
+            journal=Path(),
         )
         assert database_url(vault).password == "p@ss:/word"
 
     def test_the_whole_is_a_secret(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("URL", "postgresql://u:p@h/d")
         vault = VaultSettings(
-            url=self.reference("URL"), password=None, seal_kind="file", seal_name="k"
+            url=self.reference("URL"),
+            password=None,
+            seal_kind="file",
+            seal_name="k",
+            journal=Path(),
         )
         assert database_url(vault).username == "u"
         monkeypatch.delenv("URL")

@@ -33,7 +33,11 @@ CANARY = "canary-c0nf"
 def test_the_example_loads_as_it_stands(tmp_path: Path) -> None:
     settings = load(tmp_path, (ROOT / "config.example.toml").read_text())
     assert settings.vault == VaultSettings(
-        url=f"sqlite:///{tmp_path}/vault.db", password=None, seal_kind="keyring", seal_name=""
+        url=f"sqlite:///{tmp_path}/vault.db",
+        password=None,
+        seal_kind="keyring",
+        seal_name="",
+        journal=tmp_path / "vault.db.journals",
     )
     assert settings.daemon == DaemonSettings(
         host="127.0.0.1", port=8470, socket=tmp_path / "connector.sock", public_url=""
@@ -279,6 +283,7 @@ def test_everything_is_told_at_once_with_file_key_and_remedy(tmp_path: Path) -> 
     [
         ("CONNECTOR_VAULT_URL", "sqlite:///other.db", lambda s: s.vault.url.rpartition("/")[2]),
         ("CONNECTOR_VAULT_SEAL", "env:other.db", lambda s: s.vault.seal_name),
+        ("CONNECTOR_VAULT_JOURNAL", "elsewhere", lambda s: s.vault.journal.name),
         ("CONNECTOR_DAEMON_HOST", "localhost", lambda s: s.daemon.host),
         ("CONNECTOR_DAEMON_PORT", "9000", lambda s: str(s.daemon.port)),
         ("CONNECTOR_DAEMON_SOCKET", "x.sock", lambda s: s.daemon.socket.name),

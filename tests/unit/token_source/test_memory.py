@@ -231,7 +231,12 @@ class TestStoreAway:
 
         async with bench.runtime() as other:
             memory = TokenMemory(now=bench.clock.now)
-            watch = StoreWatch(memory, accounts=other.accounts, changes=Broken(other.database))
+            watch = StoreWatch(
+                memory,
+                accounts=other.accounts,
+                changes=Broken(other.database),
+                kept=other.tokens._refresh.settlement.kept,
+            )
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("connector.token_source.watch.WATCH_INTERVAL", 0)
                 watch.start()

@@ -13,6 +13,7 @@ from connector.oauth.token import AccessToken
 from connector.runtime import Runtime
 from connector.store.grants import LEASE_DURATION
 from connector.token_source.source import DRAIN_TIME, Flight
+from connector.token_source.unanswered import REPLAY_PERIOD
 from tests.unit.workbench import ACCOUNT, Workbench, dead_owner
 
 #: Another host: nothing can be told of its processes.
@@ -171,7 +172,7 @@ class TestCancelled:
         await asyncio.gather(asking, return_exceptions=True)
         bench.simulator.stop()
         await asyncio.wait(runtime.tokens._flights.values())
-        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert {record.levelname for record in caplog.records} == {"WARNING"}
         bench.simulator.start()
 
 
@@ -256,7 +257,7 @@ class TestTwoProcesses:
         bench.fault("hold", when="before")
         late = asyncio.create_task(runtime.tokens.get(account.name))
         await bench.held()
-        bench.clock.advance(LEASE_DURATION)
+        bench.clock.advance(LEASE_DURATION + REPLAY_PERIOD)
         async with bench.runtime() as sibling:
             token = await sibling.tokens.get(account.name)
         bench.release()
@@ -277,7 +278,7 @@ class TestTwoProcesses:
         bench.fault("hold", when="after")
         late = asyncio.create_task(runtime.tokens.get(account.name))
         await bench.held()
-        bench.clock.advance(LEASE_DURATION)
+        bench.clock.advance(LEASE_DURATION + REPLAY_PERIOD)
         async with bench.runtime() as sibling:
             token = await sibling.tokens.get(account.name)
         bench.release()
@@ -293,7 +294,7 @@ class TestTwoProcesses:
         bench.fault("hold", when="after")
         late = asyncio.create_task(runtime.tokens.get(account.name))
         await bench.held()
-        bench.clock.advance(LEASE_DURATION)
+        bench.clock.advance(LEASE_DURATION + REPLAY_PERIOD)
         async with bench.runtime() as sibling:
             with pytest.raises(errors.ConsentRequired, match="rotation lost"):
                 await sibling.tokens.get(account.name)
@@ -341,15 +342,37 @@ class TestLease:
         with pytest.raises(errors.ConsentRequired, match="rotation lost"):
             await runtime.tokens.get(ACCOUNT)
 
-    async def test_of_another_host_is_waited_out(
-        self, bench: Workbench, runtime: Runtime, account: Account
-    ) -> None:
-        bench.clock.advance(3600)
-        await take_lease(runtime, account, ELSEWHERE)
-        waits = pass_time(runtime, bench)
-        assert (await runtime.tokens.get(ACCOUNT)).value
+    @pytest.mark.parametrize("rotation", ["none", "grace", "lazy"])
+    async def test_of_another_host_is_waited_out(self, bench: Workbench, rotation: str) -> None:
+        bench.configure(acme=f'refresh_token = {{ rotation = "{rotation}" }}')
+        async with bench.runtime() as runtime:
+            account = await bench.connect(runtime)
+            bench.clock.advance(3600)
+            await take_lease(runtime, account, ELSEWHERE)
+            waits = pass_time(runtime, bench)
+            assert (await runtime.tokens.get(ACCOUNT)).value
         assert LEASE_DURATION <= sum(waits) <= LEASE_DURATION + 0.5
         assert max(waits) == 0.5
+        assert bench.refreshes == 1
+
+    async def test_of_another_host_that_may_hold_the_answer_is_given_more_time(
+        self, bench: Workbench, runtime: Runtime, account: Account
+    ) -> None:
+        """Its journal may hold the only token that works: ours would be taken for theft."""
+        bench.clock.advance(3600)
+        leased = await take_lease(runtime, account, ELSEWHERE)
+        pass_time(runtime, bench)
+        for _ in range(2):
+            with pytest.raises(
+                errors.TemporarilyUnavailable, match="may hold the answer"
+            ) as caught:
+                await runtime.tokens.get(ACCOUNT)
+            assert leased.lease is not None
+            assert caught.value.retry_at is not None
+            assert caught.value.retry_at.timestamp() == leased.lease.until + REPLAY_PERIOD
+        assert bench.refreshes == 0
+        bench.clock.advance(REPLAY_PERIOD)
+        assert (await runtime.tokens.get(ACCOUNT)).value
         assert bench.refreshes == 1
 
     async def test_that_never_ends_is_no_credential_failure(

@@ -1,0 +1,271 @@
+"""What must survive a crash, or a database that is away: answers that could not be committed.
+
+A folder of small files, 0600. A process that is about to send a refresh holds one of them (flock),
+allocated and synced beforehand, so that keeping an answer needs neither the database nor free
+space. A record is one sealed write, fsynced before anybody gets the token that it holds:
+
+    length (4 bytes) · state (1 byte) · SHA-256 of the body (32) · body: header line, payload
+
+A length of zero ends the list; a torn record fails its digest and ends it too. The file of a dead
+process is taken over by the next one that needs a file, with the records that it holds. Everybody
+on this host may read all files: to apply a write twice changes nothing, to miss one could cost the
+grant. Payloads are opaque here, and hold no secret in clear.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from connector.errors import TemporarilyUnavailable
+
+#: Room for some dozens of answers; a larger need makes the file grow, if the disk lets it.
+ALLOCATED: Final = 256 * 1024
+_MAGIC: Final = b"CONNECTOR JOURNAL 1\n"
+_KEPT: Final = b"K"
+_SETTLED: Final = b"S"
+_HEAD: Final = struct.Struct(">Ic32s")
+_END: Final = b"\0" * 4
+_SUFFIX: Final = ".journal"
+#: More files than processes ever held at once mean that something else is wrong.
+_MOST_FILES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One kept answer.
+
+    Attributes:
+        account_id: whose.
+        generation: that the account's row had when it was sent.
+        payload: what is to be written.
+    """
+
+    account_id: str
+    generation: int
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """A record and where its state byte stands."""
+
+    record: Record
+    state_at: int
+    is_settled: bool
+    end: int
+
+
+class Journal:
+    """One process's part of a journal folder.
+
+    Args:
+        folder: where the files are; made when it is first needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._descriptor: int | None = None
+        self._stored: list[_Stored] = []
+        self._end = len(_MAGIC)
+
+    def prepare(self) -> None:
+        """Hold a file, so that an answer can be kept whatever happens; nothing where one is held.
+
+        Raises:
+            TemporarilyUnavailable: the folder cannot be written, or the disk is full.
+        """
+        if self._descriptor is not None:
+            return
+        with self._converted():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for number in range(_MOST_FILES):
+                descriptor = _hold(self.folder / f"{number}{_SUFFIX}")
+                if descriptor is not None:
+                    self._take(descriptor)
+                    return
+        raise TemporarilyUnavailable(f"the journal {self.folder} holds too many files")
+
+    def keep(self, record: Record) -> None:
+        """Make a record durable.
+
+        Raises:
+            TemporarilyUnavailable: it could not be written.
+        """
+        self.prepare()
+        assert self._descriptor is not None  # noqa: S101 - prepared
+        header = json.dumps({"account_id": record.account_id, "generation": record.generation})
+        body = header.encode() + b"\n" + record.payload
+        head = _HEAD.pack(len(body), _KEPT, hashlib.sha256(body).digest())
+        with self._converted():
+            # what follows is written first: the record is there once its length is
+            _write(self._descriptor, self._end + len(_END), head[len(_END) :] + body + _END)
+            os.fsync(self._descriptor)
+            _write(self._descriptor, self._end, head[: len(_END)])
+            os.fsync(self._descriptor)
+        stored = _Stored(
+            record=record,
+            state_at=self._end + len(_END),
+            is_settled=False,
+            end=self._end + len(head) + len(body),
+        )
+        self._stored.append(stored)
+        self._end = stored.end
+
+    def held(self) -> list[Record]:
+        """Give the records of this process's file that are not settled, inherited ones included."""
+        return [stored.record for stored in self._stored if not stored.is_settled]
+
+    def find(self, account_id: str, generation: int) -> Record | None:
+        """Find a record in any file of the folder.
+
+        Raises:
+            TemporarilyUnavailable: the folder cannot be read.
+        """
+        with self._converted():
+            for path in self.folder.glob(f"*{_SUFFIX}"):
+                for stored in _read(path.read_bytes()):
+                    record = stored.record
+                    if (record.account_id, record.generation) == (account_id, generation):
+                        return record
+        return None
+
+    def settle(self, record: Record) -> None:
+        """Forget a record: it was applied, or somebody else wrote newer tokens.
+
+        Where that cannot be written it stays, and is applied in vain some day.
+        """
+        for place, stored in enumerate(self._stored):
+            if stored.record == record:
+                self._stored[place] = _Stored(
+                    record=record, state_at=stored.state_at, is_settled=True, end=stored.end
+                )
+                if self._descriptor is not None:
+                    with contextlib.suppress(OSError):
+                        _write(self._descriptor, stored.state_at, _SETTLED)
+        if self._descriptor is not None and self._stored and not self.held():
+            with contextlib.suppress(OSError):
+                self._empty()
+
+    def adopt(self) -> None:
+        """Take over what processes that have ended left in other files.
+
+        Raises:
+            TemporarilyUnavailable: the folder cannot be used; what was left is still there.
+        """
+        with self._converted():
+            for path in sorted(self.folder.glob(f"*{_SUFFIX}")):
+                descriptor = _hold(path)
+                if descriptor is None:  # another process's, or our own
+                    continue
+                try:
+                    self._copy(path.read_bytes(), descriptor)
+                finally:
+                    os.close(descriptor)
+
+    def close(self) -> None:
+        """Let go of the file; what it holds stays for the next one."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+            self._stored = []
+
+    def _take(self, descriptor: int) -> None:
+        """Make a file ours, with what its last owner left."""
+        try:
+            found = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+            if len(found) < ALLOCATED:
+                os.posix_fallocate(descriptor, 0, ALLOCATED)
+            self._stored = list(_read(found))
+            self._end = self._stored[-1].end if self._stored else len(_MAGIC)
+            self._descriptor = descriptor
+            if not self.held():
+                self._empty()
+        except BaseException:
+            self._descriptor = None
+            os.close(descriptor)
+            raise
+
+    def _copy(self, found: bytes, descriptor: int) -> None:
+        """Copy records into the file of this process, and only then let go of them."""
+        left = [stored.record for stored in _read(found) if not stored.is_settled]
+        for record in left:
+            self.keep(record)
+        if left:
+            _write(descriptor, 0, _MAGIC + _END)
+            os.fsync(descriptor)
+
+    def _empty(self) -> None:
+        assert self._descriptor is not None  # noqa: S101 - only of a file that is held
+        _write(self._descriptor, 0, _MAGIC + _END)
+        os.fsync(self._descriptor)
+        self._stored, self._end = [], len(_MAGIC)
+
+    @contextlib.contextmanager
+    def _converted(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = f"the journal {self.folder} cannot be used: {error.strerror or error}"
+            raise TemporarilyUnavailable(reason) from None
+
+
+def _hold(path: Path) -> int | None:
+    """Open a file and lock it; None where another process holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _write(descriptor: int, offset: int, data: bytes) -> None:
+    """Write all of it, however often that takes."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        offset, view = offset + written, view[written:]
+
+
+def _read(data: bytes) -> Iterator[_Stored]:
+    """Read records up to the end of the list, or to the first that is torn."""
+    if not data.startswith(_MAGIC):
+        return
+    place = len(_MAGIC)
+    while place + _HEAD.size <= len(data):
+        length, state, digest = _HEAD.unpack_from(data, place)
+        body = data[place + _HEAD.size : place + _HEAD.size + length]
+        if length == 0 or len(body) < length or hashlib.sha256(body).digest() != digest:
+            return
+        header, _, payload = body.partition(b"\n")
+        names = json.loads(header)
+        end = place + _HEAD.size + length
+        yield _Stored(
+            record=Record(
+                account_id=names["account_id"], generation=names["generation"], payload=payload
+            ),
+            state_at=place + len(_END),
+            is_settled=state == _SETTLED,
+            end=end,
+        )
+        place = end

@@ -1,0 +1,90 @@
+"""A write of tokens that is sealed already and may be applied now, later, or by another process.
+
+It is the conditional UPDATE of one account as a value: whose row, which generation is compared, and
+the columns, ciphertext included. Applied twice it changes nothing the second time, so that whoever
+finds one may try.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from connector.account import Account, Active, Grant, SealedTokens, Terms
+
+_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingWrite:
+    """The tokens of a refresh, sealed for the generation under which they will stand.
+
+    Attributes:
+        account_id: of the row.
+        generation: that the row must still have; the write raises it by one.
+        terms: what is known of the tokens.
+        sealed: their ciphertext.
+    """
+
+    account_id: str
+    generation: int
+    terms: Terms
+    sealed: SealedTokens = field(repr=False)
+
+    def applied_to(self, account: Account) -> Account:
+        """Give the account as it is once this is written."""
+        assert account.grant is not None  # noqa: S101 - only a grant is renewed
+        grant: Grant = replace(account.grant, terms=self.terms, sealed=self.sealed)
+        return replace(
+            account,
+            state=Active(grant=grant),
+            generation=self.generation + 1,
+            attempt=None,
+            lease=None,
+            trouble=None,
+        )
+
+    def dump(self) -> bytes:
+        """Give it as bytes; every secret in them is ciphertext."""
+        terms = {name: getattr(self.terms, name) for name in Terms.__dataclass_fields__}
+        sealed = {
+            name: None if value is None else base64.b64encode(value).decode()
+            for name in SealedTokens.__dataclass_fields__
+            for value in (getattr(self.sealed, name),)
+        }
+        return json.dumps(
+            {
+                "version": _VERSION,
+                "account_id": self.account_id,
+                "generation": self.generation,
+                "terms": terms,
+                "sealed": sealed,
+            }
+        ).encode()
+
+    @classmethod
+    def load(cls, data: bytes) -> "PendingWrite":
+        """Read what `dump` gave.
+
+        Raises:
+            ValueError: a newer version of this program wrote it, or it is something else.
+        """
+        try:
+            found: Mapping[str, Any] = json.loads(data)
+            if found["version"] != _VERSION:
+                raise ValueError(f"version {found['version']} is not known")
+            terms = dict(found["terms"])
+            scope = terms.pop("scope")
+            sealed: dict[str, Any] = {
+                name: None if value is None else base64.b64decode(value, validate=True)
+                for name, value in found["sealed"].items()
+            }
+            return cls(
+                account_id=found["account_id"],
+                generation=found["generation"],
+                terms=Terms(scope=None if scope is None else tuple(scope), **terms),
+                sealed=SealedTokens(**sealed),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no write of tokens: {error!r}") from None

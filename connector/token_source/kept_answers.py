@@ -1,0 +1,110 @@
+"""Answers that could not be committed: kept in the journal, and replayed from it.
+
+A kept answer counts as durable: its token is handed out at once, and written to the store as soon
+as that is back, by this process, by another one on this host that finds it, or by the next start.
+"""
+
+import asyncio
+import logging
+
+from connector import errors
+from connector.account import Account
+from connector.journal import Journal, Record
+from connector.store.grants import GrantStore
+from connector.store.pending_write import PendingWrite
+
+logger = logging.getLogger(__name__)
+
+
+class KeptAnswers:
+    """Keeps and replays answers.
+
+    Args:
+        journal: where they are.
+        grants: writes them to the store.
+
+    Attributes:
+        journal: as given.
+    """
+
+    def __init__(self, journal: Journal, grants: GrantStore) -> None:
+        self.journal = journal
+        self._grants = grants
+
+    async def prepare(self) -> None:
+        """See to it that an answer can be kept, whatever happens.
+
+        Raises:
+            TemporarilyUnavailable: it could not be.
+        """
+        await asyncio.to_thread(self.journal.prepare)
+
+    async def adopt(self) -> None:
+        """Take over what processes of this host have left that have ended.
+
+        Raises:
+            TemporarilyUnavailable: the journal cannot be used.
+        """
+        await asyncio.to_thread(self.journal.adopt)
+
+    async def replay(self, account: Account) -> Account | None:
+        """Apply the answer that a journal on this host holds for an account; None: there is none.
+
+        Raises:
+            TemporarilyUnavailable: the journal cannot be read, or the store cannot be written.
+        """
+        record = await asyncio.to_thread(self.journal.find, account.id, account.generation)
+        return None if record is None else await self._apply(record)
+
+    async def replay_held(self) -> list[str]:
+        """Apply all that this process holds.
+
+        Returns:
+            The identifiers of accounts for which somebody else has written meanwhile: what this
+            process took for their newest tokens is not.
+
+        Raises:
+            TemporarilyUnavailable: the store cannot be written; all is still held.
+        """
+        held = self.journal.held()
+        return [record.account_id for record in held if await self._apply(record) is None]
+
+    async def keep(
+        self, account: Account, write: PendingWrite, cause: errors.ConnectorError
+    ) -> Account:
+        """Keep in the journal what cannot be written to the store.
+
+        Args:
+            account: as it is in the store.
+            write: the new tokens.
+            cause: why they cannot be written.
+
+        Returns:
+            The account as it will be.
+
+        Raises:
+            TemporarilyUnavailable: the journal cannot be written either.
+        """
+        record = Record(
+            account_id=write.account_id, generation=write.generation, payload=write.dump()
+        )
+        await asyncio.to_thread(self.journal.keep, record)
+        logger.warning(
+            "the new tokens are kept in the journal: %s",
+            cause,
+            extra={"action": "journal.kept", "account": account.name},
+        )
+        return write.applied_to(account)
+
+    async def _apply(self, record: Record) -> Account | None:
+        try:
+            write = PendingWrite.load(record.payload)
+        except ValueError:
+            logger.exception("the journal holds what cannot be read", extra={"action": "journal"})
+            return None
+        renewed = await self._grants.apply(write)
+        await asyncio.to_thread(self.journal.settle, record)
+        text = "written from the journal" if renewed else "the journal's tokens had been replaced"
+        extra = {"action": "journal.replayed", "account": renewed.name if renewed else ""}
+        logger.info(text, extra=extra)
+        return renewed

@@ -1,0 +1,177 @@
+"""The store is away at the moment of the commit: nothing is lost, nothing is sent twice."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from connector import errors
+from connector.account import Account
+from connector.journal import Journal
+from connector.runtime import Runtime
+from connector.store.grants import GrantStore
+from connector.store.pending_write import PendingWrite
+from connector.token_source.unanswered import REPLAY_PERIOD
+from tests.unit.workbench import ACCOUNT, Workbench
+
+
+@contextmanager
+def store_away() -> Iterator[None]:
+    """Let no process write tokens."""
+
+    async def fail(_self: GrantStore, _write: PendingWrite) -> Account | None:
+        raise errors.TemporarilyUnavailable("the database is away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GrantStore, "apply", fail)
+        yield
+
+
+async def crash(runtime: Runtime) -> None:
+    """Leave a runtime as a killed process does: nothing more is written, locks are gone."""
+    runtime.journal.close()
+    await runtime.tokens._watch.aclose()
+    await runtime._changes.aclose()
+    await runtime.wire.aclose()
+    await runtime.database.aclose()
+
+
+@pytest.fixture(autouse=True)
+def _strict(bench: Workbench) -> None:
+    bench.simulator.change({"rotation": "strict_family"})
+
+
+async def test_the_token_is_given_and_written_as_soon_as_the_store_is_back(
+    bench: Workbench, runtime: Runtime, account: Account
+) -> None:
+    bench.clock.advance(3600)
+    with store_away():
+        token = await runtime.tokens.get(ACCOUNT)
+        assert (await runtime.tokens.get(ACCOUNT)).value == token.value
+        assert (await runtime.accounts.require(ACCOUNT)).generation == account.generation
+    await runtime.tokens.check_store()
+    after = await runtime.accounts.require(ACCOUNT)
+    assert after.generation == account.generation + 1
+    assert runtime.accounts.open_access_token(after).reveal() == token.value
+    assert (after.attempt, after.lease) == (None, None)
+    bench.clock.advance(3600)
+    assert (await runtime.tokens.get(ACCOUNT)).value != token.value, "the refresh token was kept"
+    assert bench.refreshes == 2
+
+
+async def test_it_runs_out_while_the_store_is_still_away(
+    bench: Workbench, runtime: Runtime, account: Account
+) -> None:
+    """The old refresh token is not sent again; the next one waits for the store."""
+    bench.clock.advance(3600)
+    with store_away():
+        await runtime.tokens.get(account.name)
+        bench.clock.advance(3600)
+        with pytest.raises(errors.TemporarilyUnavailable, match="the database is away"):
+            await runtime.tokens.get(account.name)
+    assert bench.refreshes == 1
+    assert (await runtime.tokens.get(account.name)).value
+    assert bench.refreshes == 2
+    assert bench.simulator.ledger.count(outcome="reuse_detected") == 0
+
+
+async def test_a_sibling_on_this_host_finds_it_in_the_journal(
+    bench: Workbench, runtime: Runtime, account: Account
+) -> None:
+    bench.clock.advance(3600)
+    with store_away():
+        token = await runtime.tokens.get(account.name)
+    bench.clock.advance(45 + REPLAY_PERIOD)
+    async with bench.runtime() as sibling:
+        assert (await sibling.tokens.get(account.name)).value == token.value
+    assert bench.refreshes == 1
+
+
+async def _written(runtime: Runtime) -> None:
+    while (await runtime.accounts.require(ACCOUNT)).generation == 1:  # noqa: ASYNC110 - no event
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("is_daemon", [True, False])
+async def test_it_survives_a_crash(bench: Workbench, is_daemon: bool) -> None:  # noqa: FBT001
+    async with bench.runtime() as first:
+        account = await bench.connect(first)
+        bench.clock.advance(3600)
+        with store_away():
+            token = await first.tokens.get(ACCOUNT)
+        await crash(first)
+    if not is_daemon:  # it looks only where the lease of the dead has to be taken over
+        bench.clock.advance(45 + REPLAY_PERIOD)
+    async with bench.runtime(has_background=is_daemon) as second:
+        if is_daemon:  # it is written at the start, by itself
+            await asyncio.wait_for(_written(second), 10)
+        assert (await second.tokens.get(ACCOUNT)).value == token.value
+        assert (await second.accounts.require(ACCOUNT)).generation == account.generation + 1
+        assert second.journal.held() == []
+    assert bench.refreshes == 1
+
+
+async def test_an_orderly_end_writes_it(bench: Workbench) -> None:
+    async with bench.runtime() as first:
+        await bench.connect(first)
+        bench.clock.advance(3600)
+        with store_away():
+            token = await first.tokens.get(ACCOUNT)
+    async with bench.runtime() as second:
+        account = await second.accounts.require(ACCOUNT)
+        assert second.accounts.open_access_token(account).reveal() == token.value
+
+
+async def test_newer_tokens_are_not_overwritten(
+    bench: Workbench, runtime: Runtime, account: Account
+) -> None:
+    bench.clock.advance(3600)
+    with store_away():
+        old = await runtime.tokens.get(ACCOUNT)
+    async with bench.runtime() as other:
+        again = await bench.connect(other)  # the person consents anew meanwhile
+    await runtime.tokens.check_store()
+    assert runtime.journal.held() == []
+    assert await runtime.accounts.require(ACCOUNT) == again
+    assert (await runtime.tokens.get(account.name)).value != old.value
+
+
+async def test_neither_store_nor_journal(
+    bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not durable is handed to nobody (I2)."""
+    bench.clock.advance(3600)
+
+    def fail(_self: Journal, _record: object) -> None:
+        raise errors.TemporarilyUnavailable("the disk is full")
+
+    monkeypatch.setattr(Journal, "keep", fail)
+    with store_away(), pytest.raises(errors.TemporarilyUnavailable, match="the disk is full"):
+        await runtime.tokens.get(account.name)
+
+
+async def test_nothing_is_sent_where_no_answer_could_be_kept(
+    bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.clock.advance(3600)
+
+    def fail(_self: Journal) -> None:
+        raise errors.TemporarilyUnavailable("the disk is full")
+
+    monkeypatch.setattr(Journal, "prepare", fail)
+    with pytest.raises(errors.TemporarilyUnavailable, match="the disk is full"):
+        await runtime.tokens.get(account.name)
+    assert bench.refreshes == 0
+
+
+async def test_the_journal_holds_no_secret(
+    bench: Workbench, runtime: Runtime, account: Account
+) -> None:
+    bench.clock.advance(3600)
+    with store_away():
+        token = await runtime.tokens.get(account.name)
+        (path,) = runtime.journal.folder.iterdir()
+        text = path.read_bytes()
+    assert account.id.encode() in text
+    assert token.value.encode() not in text
