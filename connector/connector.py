@@ -211,10 +211,13 @@ class _Default:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._pid = os.getpid()
         self._connector: Connector | None = None
 
     def get(self) -> Connector:
         if self._connector is None:
+            if os.getpid() != self._pid:  # forked while another thread held the lock
+                self._lock, self._pid = threading.Lock(), os.getpid()
             with self._lock:
                 if self._connector is None:
                     self._connector = Connector.open()

@@ -55,19 +55,27 @@ class Daemon:
             TemporarilyUnavailable: the database cannot be had.
         """
         tcp, unix = self._bind()
-        try:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._let_go, tcp, unix, _inode(self._settings.daemon.socket))
             runtime = await open_runtime(self._settings, has_background=True, create=True)
-        except BaseException:
-            _close(tcp, unix)
-            raise
-        try:
-            with _sole_daemon(runtime.database.path):
-                await self._serve(runtime, tcp, unix)
-        finally:
-            _close(tcp, unix)
-            await runtime.aclose()
-            if self._settings.daemon.socket is not None:
-                self._settings.daemon.socket.unlink(missing_ok=True)
+            try:
+                stack.enter_context(_sole_daemon(runtime.database.path))
+            except BaseException:
+                await runtime.aclose()
+                raise
+            # the vault is ours until what is under way has been written
+            stack.push_async_callback(runtime.aclose)
+            stack.callback(self._let_go, tcp, unix, _inode(self._settings.daemon.socket))
+            await self._serve(runtime, tcp, unix)
+
+    def _let_go(
+        self, tcp: list[socket.socket], unix: list[socket.socket], inode: int | None
+    ) -> None:
+        """Close the sockets, and remove the file of the one that is ours, not of a successor's."""
+        path = self._settings.daemon.socket
+        if path is not None and inode is not None and _inode(path) == inode:
+            path.unlink(missing_ok=True)
+        _close(tcp, unix)
 
     async def _serve(
         self, runtime: Runtime, tcp: list[socket.socket], unix: list[socket.socket]
@@ -196,6 +204,14 @@ def _sole_daemon(database: Path | None) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _inode(path: Path | None) -> int | None:
+    """Tell which file a path names."""
+    try:
+        return None if path is None else path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _close(*groups: list[socket.socket]) -> None:

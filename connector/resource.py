@@ -55,17 +55,19 @@ class CredentialSource(Protocol):
         ...
 
 
-def make_credential(client: ProviderClient, token: AccessToken, base_url: str | None) -> Credential:
+def make_credential(
+    api: Api, token: AccessToken, base_url: str | None, *, client: ProviderClient | None = None
+) -> Credential:
     """Make what a request needs of a token and the provider's data.
 
     Args:
-        client: of the provider.
+        api: of the provider.
         token: the access token.
         base_url: what paths are relative to, filled in.
+        client: of the provider, where its API wants a proof that we have the client secret.
     """
-    api = client.provider.api
     params: dict[str, str] = {}
-    proof = client.registration.prove(Secret(token.value)) if api.proof else None
+    proof = client.registration.prove(Secret(token.value)) if api.proof and client else None
     if api.proof is not None and proof is not None:
         params[api.proof] = proof
     return Credential(
@@ -103,6 +105,8 @@ class AccountAuth(httpx2.Auth):
     ) -> Generator[httpx2.Request, httpx2.Response, None]:
         """Attach; on a rejection refresh once and send once more.
 
+        Where the content is a stream it cannot be sent again: the refresh is for the next request.
+
         Raises:
             OriginRefused: the request goes to an origin that is not the provider's.
             ConnectorError: no token can be had; see `TokenSource.get`.
@@ -112,9 +116,9 @@ class AccountAuth(httpx2.Auth):
         response = yield request
         if _must_read(response, credential.api):
             response.read()
-        if _is_rejected(response, credential) and _can_repeat(request):
+        if _is_rejected(response, credential):
             fresh = self._source.credential_now(self._account, credential.token)
-            if fresh.token.value != credential.token.value:
+            if fresh.token.value != credential.token.value and _can_repeat(request):
                 _attach(request, fresh, self._account)
                 yield request
 
@@ -127,9 +131,9 @@ class AccountAuth(httpx2.Auth):
         response = yield request
         if _must_read(response, credential.api):
             await response.aread()
-        if _is_rejected(response, credential) and _can_repeat(request):
+        if _is_rejected(response, credential):
             fresh = await self._source.credential(self._account, credential.token)
-            if fresh.token.value != credential.token.value:
+            if fresh.token.value != credential.token.value and _can_repeat(request):
                 _attach(request, fresh, self._account)
                 yield request
 

@@ -27,7 +27,7 @@ from connector.store.database import Database, check_file, prepare_file
 from connector.store.grants import GrantStore
 from connector.store.halts import HaltStore
 from connector.store.metadata_pins import StoredPins
-from connector.store.owner import new_owner
+from connector.store.owner import boot_time, new_owner
 from connector.store.revocations import RevocationStore
 from connector.store.runs import RunStore
 from connector.store.schema import migrate
@@ -121,8 +121,9 @@ class Runtime:
             remembered = await self.tokens.obtain(name)
         else:
             remembered = await self.tokens.renew(name, rejected=Secret(rejected.value))
-        client = await self.directory.get(remembered.provider)
-        return make_credential(client, remembered.token, remembered.base_url)
+        api = self.directory.providers[remembered.provider].api
+        client = await self.directory.get(remembered.provider) if api.proof else None
+        return make_credential(api, remembered.token, remembered.base_url, client=client)
 
     async def aclose(self) -> None:
         """Close everything; refreshes and consents under way commit first."""
@@ -154,7 +155,8 @@ async def open_runtime(
         TemporarilyUnavailable: the database cannot be had.
     """
     seal = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
-    database = Database(database_url(settings.vault), now=now)
+    lease_clock = boot_time if now is time.time else now
+    database = Database(database_url(settings.vault), now=now, lease_clock=lease_clock)
     try:
         is_new_file = _prepare(database, create=create)
         try:

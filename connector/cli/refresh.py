@@ -19,7 +19,7 @@ def refresh(account: str, config: str | None, *, no_wait: bool) -> None:
     async def work() -> None:
         async with opened(settings) as runtime:
             before = await runtime.accounts.require(account)
-            if no_wait and before.lease is not None and before.lease.until > runtime.now():
+            if no_wait and runtime.grants.lease_remaining(before) > 0:
                 raise TemporarilyUnavailable(f"account {account} is being refreshed already")
             try:
                 token = await runtime.tokens.refresh(account, ignore_backoff=True)

@@ -1,5 +1,7 @@
 """``connector token``: prints the access token and a newline, nothing else."""
 
+import math
+
 import click
 
 from connector.cli.options import common_options, option
@@ -19,6 +21,8 @@ def token(
 
     The token lives at least --min-ttl seconds more: by default a tenth of its lifetime, at most 60.
     """
+    if min_ttl is not None and math.isnan(min_ttl):
+        raise click.BadParameter("is not a number of seconds", param_hint="--min-ttl")
     settings = load(config)
 
     async def work() -> None:

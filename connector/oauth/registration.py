@@ -136,14 +136,19 @@ class ClientRegistration:
         An account keeps the one under which its tokens were issued; under another one they are
         not sent (CHECKLIST 32, 76). The secret is no part of it: it may be renewed at any time.
         """
-        parts = [
-            self.client_id,
-            server.issuer,
-            server.authorization_endpoint,
-            server.token_endpoint,
-            server.revocation.endpoint if server.revocation else None,
-        ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        return fingerprint(self.client_id, server)
+
+
+def fingerprint(client_id: str, server: AuthorizationServer) -> str:
+    """Give a digest of where tokens may go; see `ClientRegistration.fingerprint`."""
+    parts = [
+        client_id,
+        server.issuer,
+        server.authorization_endpoint,
+        server.token_endpoint,
+        server.revocation.endpoint if server.revocation else None,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _client_secret_basic(

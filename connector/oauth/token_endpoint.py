@@ -71,14 +71,33 @@ class TokenEndpoint:
             {**parameters, "code": code.reveal(), "redirect_uri": redirect_uri, **verifier},
         )
 
-    async def refresh(self, refresh_token: Secret, parameters: Mapping[str, str]) -> Answer:
-        """Ask for a new access token (RFC 6749 §6); ``scope`` is left out: as granted."""
+    async def refresh(
+        self,
+        refresh_token: Secret,
+        parameters: Mapping[str, str],
+        *,
+        may_send: Callable[[], bool] | None = None,
+    ) -> Answer:
+        """Ask for a new access token (RFC 6749 §6); ``scope`` is left out: as granted.
+
+        Args:
+            refresh_token: the present one.
+            parameters: further ones that this provider wants.
+            may_send: asked just before the first byte leaves.
+        """
         return await self.request(
-            "refresh_token", {**parameters, "refresh_token": refresh_token.reveal()}
+            "refresh_token",
+            {**parameters, "refresh_token": refresh_token.reveal()},
+            may_send=may_send,
         )
 
     async def exchange_access_token(
-        self, access_token: Secret, *, grant_type: str, parameter: str
+        self,
+        access_token: Secret,
+        *,
+        grant_type: str,
+        parameter: str,
+        may_send: Callable[[], bool] | None = None,
     ) -> Answer:
         """Exchange an access token that is still valid for a new one (Facebook and its like).
 
@@ -86,19 +105,27 @@ class TokenEndpoint:
             access_token: the one in hand.
             grant_type: the provider's own, such as ``fb_exchange_token``.
             parameter: the name under which the token is sent.
+            may_send: asked just before the first byte leaves.
         """
-        return await self.request(grant_type, {parameter: access_token.reveal()})
+        return await self.request(grant_type, {parameter: access_token.reveal()}, may_send=may_send)
 
-    async def request(self, grant_type: str, parameters: Mapping[str, str]) -> Answer:
+    async def request(
+        self,
+        grant_type: str,
+        parameters: Mapping[str, str],
+        *,
+        may_send: Callable[[], bool] | None = None,
+    ) -> Answer:
         """Send one token request and decide what its answer means.
 
         Args:
             grant_type: by RFC 6749 or the provider's own.
             parameters: of this grant; those that the provider always wants are added.
+            may_send: asked just before the first byte leaves.
         """
         sent_at = self._now()
         method, url, headers, body = self._prepare(grant_type, parameters, sent_at)
-        answer = await self._wire.send(method, url, headers, body)
+        answer = await self._wire.send(method, url, headers, body, may_send=may_send)
         if not isinstance(answer, WireAnswer):
             return answer
         return read_token_response(

@@ -3,13 +3,14 @@
 The transport is used bare: no redirect is followed, no cookie kept, no proxy or netrc taken from
 the environment, no retry, no log line with a URL, and a fresh connection for each request, so that
 nothing is ever re-sent behind our back (CHECKLIST 41, 49, 52, 160). A total deadline and a size
-limit hold for the whole exchange, decompression included.
+limit hold for the whole exchange, decompression included. A process that stood still past the
+deadline (SIGSTOP, a blocked event loop) first reads the answer that has arrived meanwhile.
 """
 
 import asyncio
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,8 @@ from connector.oauth.token_response import NeverSent, OutcomeUnknown
 #: Shorter than a refresh's lease (45 s), so that an owner is done before it may be replaced.
 DEADLINE: Final = 30.0
 CONNECT_TIMEOUT: Final = 10.0
+#: After the deadline so much is left to read what has arrived already.
+DRAIN_TIME: Final = 1.0
 LARGEST_ANSWER: Final = 1024 * 1024
 #: Each piece counts for so much: a million chunks of one byte would keep us busy for seconds.
 SMALLEST_PIECE: Final = 64
@@ -52,6 +55,10 @@ class WireAnswer:
     body: bytes = field(repr=False)
 
 
+class _TooLate(Exception):
+    """The right to send ended before the first byte left."""
+
+
 class _UnusableAnswer(Exception):
     """An answer came, and it breaks a rule of ours; says which."""
 
@@ -69,7 +76,13 @@ class Wire:
         self._deadline = deadline
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        may_send: Callable[[], bool] | None = None,
     ) -> WireAnswer | NeverSent | OutcomeUnknown:
         """Send one request and read the whole answer; no network failure is raised.
 
@@ -78,15 +91,17 @@ class Wire:
             url: where to; its query is sent as it stands.
             headers: sent besides ``Accept``, ``Accept-Encoding`` and ``User-Agent``.
             body: content, or None.
+            may_send: asked just before the first byte leaves, when connecting is over.
         """
-        progress = _Progress()
+        progress = _Progress(may_send)
         try:
             request = self._build(method, url, headers, body, progress)
         except (httpx2.InvalidURL, ValueError, TypeError):  # their messages quote what they refuse
             return NeverSent(cause="the request cannot be written: its URL or a header is unusable")
         try:
-            async with asyncio.timeout(self._deadline):
-                return await self._exchange(request)
+            return await self._in_time(self._exchange(request))
+        except _TooLate:
+            return NeverSent(cause="the right to send had ended before the first byte left")
         except _NEVER_SENT as error:
             return NeverSent(cause=_cause(error))
         except TimeoutError:
@@ -115,9 +130,11 @@ class Wire:
         }
         timeout = {
             "connect": min(CONNECT_TIMEOUT, self._deadline),
-            "read": self._deadline,
-            "write": self._deadline,
-            "pool": self._deadline,
+            # the deadline for all of it is ours: a timer of the transport's would throw away what
+            # has arrived while this process stood still
+            "read": None,
+            "write": None,
+            "pool": None,
         }
         return httpx2.Request(
             method,
@@ -126,6 +143,24 @@ class Wire:
             content=body,
             extensions={"timeout": timeout, "trace": progress.note},
         )
+
+    async def _in_time(self, exchange: Coroutine[None, None, WireAnswer]) -> WireAnswer:
+        """Wait for an exchange until the deadline, and for what has arrived by then.
+
+        Raises:
+            TimeoutError: there was no whole answer.
+        """
+        task = asyncio.ensure_future(exchange)
+        try:
+            for patience in (self._deadline, DRAIN_TIME):
+                done, _ = await asyncio.wait({task}, timeout=patience)
+                if done:
+                    return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        raise TimeoutError
 
     async def _exchange(self, request: httpx2.Request) -> WireAnswer:
         response = await self._transport.handle_async_request(request)
@@ -149,20 +184,23 @@ class Wire:
 
 
 class _Progress:
-    """Notes when the first byte of a request may have left.
+    """Notes when the first byte of a request may have left, and asks whether it may.
 
     Attributes:
         is_sending: it may have.
         is_at_proxy: only the proxy has been spoken to, to get through it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, may_send: Callable[[], bool] | None) -> None:
+        self._may_send = may_send
         self.is_sending = False
         self.is_at_proxy = False
 
     async def note(self, event: str, info: Mapping[str, object]) -> None:
         if event.endswith("send_request_headers.started"):
             self.is_at_proxy = getattr(info.get("request"), "method", b"") == b"CONNECT"
+            if not self.is_at_proxy and self._may_send is not None and not self._may_send():
+                raise _TooLate
             self.is_sending = not self.is_at_proxy
 
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 from connector.errors import ConfigurationError, Problem, TemporarilyUnavailable
 from connector.oauth.authorization_server import AuthorizationServer, Revocation
 from connector.oauth.discovery import DiscoveryFailed, discover
-from connector.oauth.registration import ClientRegistration
+from connector.oauth.registration import ClientRegistration, fingerprint
 from connector.oauth.token_endpoint import TokenEndpoint
 from connector.oauth.wire import Wire
 from connector.providers.declared_registration import DeclaredRegistration
@@ -97,6 +97,18 @@ class ProviderDirectory:
             provider = self._provider(name)
             self._clients[name] = self._make(provider, await self._pinned_server(provider))
         return self._clients[name]
+
+    async def fingerprint(self, name: str) -> str:
+        """Give the fingerprint of a provider's registration; no secret is read for it.
+
+        Raises:
+            As `get`, but for the secret: a token that works needs none.
+        """
+        if name in self._clients:
+            return self._clients[name].fingerprint
+        provider = self._provider(name)
+        server = await self._pinned_server(provider)
+        return fingerprint(self._registrations[name].client_id, server)
 
     async def get_for_consent(self, name: str) -> ProviderClient:
         """Give the client of a provider after asking anew what its metadata says.

@@ -104,7 +104,8 @@ class Api:
         base_url: where paths of a job's requests are relative to; ``{answer.NAME}`` is filled in
             from the token answer's further fields.
         origins: the only origins that a token is sent to (``https://*.example.com`` takes any
-            subdomain); empty: any https origin, or one on this machine.
+            subdomain); empty: that of ``base_url``, or, where that is not known either, any https
+            origin, or one on this machine.
         headers: sent with every request.
         scheme: of the ``Authorization`` header (RFC 6750 §2.1).
         proof: the name of a query parameter that holds HMAC-SHA256(client secret, access token).
@@ -127,7 +128,9 @@ class Api:
         parts = urlsplit(origin)
         if parts.scheme != "https" and not is_loopback_host(parts.hostname or ""):
             return False
-        return not self.origins or any(_fits(origin, allowed) for allowed in self.origins)
+        if self.origins:
+            return any(_fits(origin, allowed) for allowed in self.origins)
+        return self.base_url is None or origin == origin_of(self.base_url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,12 +66,17 @@ class AccountStore:
             rows = await connection.execute(select(AccountRow).order_by(col(AccountRow.name)))
             return [read_account(row) for row in rows]
 
-    async def generations(self, names: list[str]) -> dict[str, tuple[int, str]]:
-        """Give generation and state of accounts, for what memory must forget."""
-        columns = (col(AccountRow.name), col(AccountRow.generation), col(AccountRow.state))
+    async def versions(self, names: list[str]) -> dict[str, tuple[str, int, str]]:
+        """Give identifier, generation and state of accounts, for what memory must forget."""
+        columns = (
+            col(AccountRow.name),
+            col(AccountRow.id),
+            col(AccountRow.generation),
+            col(AccountRow.state),
+        )
         async with self._database.read() as connection:
             rows = await connection.execute(select(*columns).where(col(AccountRow.name).in_(names)))
-            return {row[0]: (row[1], row[2]) for row in rows}
+            return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
     async def begin(self, name: str, provider: str, *, now: float) -> Account:
         """Give the account that a consent is for; a new one is pending, an old one is untouched."""

@@ -68,17 +68,25 @@ class Database:
     Args:
         url: ``sqlite:///PATH`` (absolute; the file exists, see `prepare_file`) or
             ``postgresql://…``.
-        now: gives seconds since the epoch, for SQLite's leases.
+        now: gives seconds since the epoch.
+        lease_clock: SQLite's clock of leases, one for all processes of this host; by default
+            ``now``.
         busy_timeout: how long to wait for another writer, in seconds.
     """
 
     def __init__(
-        self, url: URL, *, now: Callable[[], float], busy_timeout: float = BUSY_TIMEOUT
+        self,
+        url: URL,
+        *,
+        now: Callable[[], float],
+        lease_clock: Callable[[], float] | None = None,
+        busy_timeout: float = BUSY_TIMEOUT,
     ) -> None:
         self.url = url
-        self._now = now
         self._busy_timeout = f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}"
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        #: The time of leases, as this process sees it.
+        self.lease_time = now if lease_clock is None or not self.is_sqlite else lease_clock
         make_engine = _sqlite_engine if self.is_sqlite else _postgres_engine
         self.engine = make_engine(url, busy_timeout)
 
@@ -100,7 +108,7 @@ class Database:
         On SQLite it is read here: ask within the transaction, after the wait for its lock.
         """
         if self.is_sqlite:  # one host: its own clock
-            return literal(self._now())
+            return literal(self.lease_time())
         return cast(extract("epoch", func.clock_timestamp()), Double)
 
     def upsert(self, table: type[SQLModel], values: Mapping[str, object], key: str) -> Executable:

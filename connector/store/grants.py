@@ -28,6 +28,7 @@ from connector.store.account_rows import (
     trouble_columns,
 )
 from connector.store.database import Database
+from connector.store.owner import is_gone
 from connector.store.pending_write import PendingWrite
 from connector.store.tables import AccountRow
 from connector.vault.vault import Vault
@@ -81,6 +82,13 @@ class GrantStore:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+
+    def lease_remaining(self, account: Account) -> float:
+        """Give how long a lease still lasts, as far as can be told here (seconds)."""
+        lease = account.lease
+        if lease is None or is_gone(lease.owner, is_local=self._database.is_sqlite):
+            return float("-inf")
+        return lease.until - self._database.lease_time()
 
     async def activate(self, account: Account, new: NewTokens, consent: Consent) -> Account | None:
         """Write the tokens of a consent; None where somebody else wrote since.
@@ -184,6 +192,7 @@ class GrantStore:
                 or_(
                     col(AccountRow.lease_owner).is_(None),
                     col(AccountRow.lease_until) <= now - patience,
+                    col(AccountRow.lease_until) > now + LEASE_DURATION + 1,  # of another boot
                     col(AccountRow.lease_owner) == gone_owner,
                 ),
             )

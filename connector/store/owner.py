@@ -9,6 +9,7 @@ owner's lease is waited out.
 
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,15 @@ def is_gone(owner: str, *, is_local: bool = False) -> bool:
     if started is None and _is_hidden(int(pid)):
         return False
     return started != start_time
+
+
+def boot_time() -> float:
+    """Give seconds since this host's boot, sleep included: one clock for all of its processes.
+
+    Unlike the time of day it is never set, so that no lease ends early because somebody did.
+    """
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
 
 
 def _boot_id() -> str:

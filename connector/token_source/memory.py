@@ -45,7 +45,7 @@ class TokenMemory:
             return None
         now = self._now()
         if min_ttl is None:
-            return remembered if now < remembered.fresh_until else None
+            return remembered if remembered.fresh_from <= now < remembered.fresh_until else None
         return remembered if remembered.freshness(now, min_ttl) is Freshness.FRESH else None
 
     def get(self, name: str) -> Remembered | None:

@@ -22,7 +22,8 @@ from connector.providers.client import ProviderClient, ProviderDirectory
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
 from connector.store.grants import LEASE_DURATION, GrantStore
-from connector.store.owner import is_gone
+from connector.store.owner import boot_time
+from connector.token_source.sending import Sending
 from connector.token_source.settlement import Settlement
 from connector.token_source.unanswered import replay_period
 from connector.token_source.verdict import check_registration, consent_required, moment
@@ -30,9 +31,14 @@ from connector.token_source.verdict import check_registration, consent_required,
 logger = logging.getLogger(__name__)
 
 #: Waiting for another owner: soon at first, then twice a second.
+NO_LEASE: Final = float("-inf")
 FIRST_WAIT: Final = 0.02
 LONGEST_WAIT: Final = 0.5
 
+#: An API that still rejects a token after so long means it.
+REJECTION_LIMIT: Final = 60.0
+#: A token that ended so long ago, by our clock, has ended.
+ENDED_LIMIT: Final = 3600.0
 NO_REFRESH: Final = "the provider gave no refresh token"
 UNHEARD_OF: Final = "another process began to refresh and is unheard of; it may hold the answer"
 LEFT_UNANSWERED: Final = "the answer to a refresh was lost with the process that had sent it"
@@ -72,6 +78,7 @@ class Refresh:
         self._owner = owner
         self._now = now
         self._sleep = sleep
+        self._rejected: dict[tuple[str, int], float] = {}
 
     async def run(
         self,
@@ -101,7 +108,7 @@ class Refresh:
             account, client = await self._current(name)
             if account.generation > generation:  # a smaller one: ours is in the journal still
                 return account
-            if self._is_free(account):
+            if self._grants.lease_remaining(account) <= 0:
                 if await self._unanswered(account) is not None:
                     continue
                 self._check_backoff(
@@ -113,9 +120,13 @@ class Refresh:
             if credential is None:
                 return await self._do_without(account, is_rejected=is_rejected)
             await self.settlement.kept.prepare()
+            asked_at = boot_time()
             leased = await self._take_lease(account, client, credential)
             if leased is not None:
-                renewed = await self._send(leased, client, credential, account.attempt)
+                sending = Sending(
+                    credential=credential, before=account.attempt, lease_asked_at=asked_at
+                )
+                renewed = await self._send(leased, client, sending)
                 if renewed is not None:
                     return renewed
                 continue
@@ -128,23 +139,18 @@ class Refresh:
             await self._sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT)
 
-    def _is_free(self, account: Account) -> bool:
-        """Tell whether nobody is refreshing an account now, as far as can be seen from here."""
-        lease = account.lease
-        return lease is None or lease.until <= self._now() or is_gone(lease.owner)
-
     def _check_replay_period(self, account: Account, client: ProviderClient) -> None:
         """Refuse to wait where an owner that is unheard of may still write what it got.
 
         Raises:
             TemporarilyUnavailable: until it has had its time.
         """
-        lease = account.lease
-        if lease is None or lease.until > self._now() or is_gone(lease.owner):
-            return
-        until = lease.until + replay_period(client.provider.refresh_token)
-        if self._now() < until:
-            raise errors.TemporarilyUnavailable(UNHEARD_OF, moment(until))
+        remaining = self._grants.lease_remaining(account)
+        patience = replay_period(client.provider.refresh_token)
+        if -patience < remaining <= 0:
+            raise errors.TemporarilyUnavailable(
+                UNHEARD_OF, moment(self._now() + remaining + patience)
+            )
 
     async def _unanswered(self, account: Account) -> Account | None:
         """Look for the answer to an attempt in the journals of this host."""
@@ -156,7 +162,7 @@ class Refresh:
         if not isinstance(account.state, Active):
             raise consent_required(account)
         client = await self._directory.get(account.provider)
-        check_registration(account, client)
+        check_registration(account, client.fingerprint)
         return account, client
 
     def _check_backoff(
@@ -197,22 +203,30 @@ class Refresh:
     async def _do_without(self, account: Account, *, is_rejected: bool) -> Account:
         """Act on an account that was given no refresh token.
 
+        Whoever asks is told that a person must consent; that is written down only once it is sure:
+        a clock may be wrong for a while, and an API may reject a token once (I4).
+
         Raises:
             TemporarilyUnavailable: its access token still works; there is nothing else to have.
             ConsentRequired: its access token has ended, or the API says so.
         """
         expires_at = account.grant.terms.expires_at if account.grant else None
+        now = self._now()
         if is_rejected:
-            return await self.settlement.end(
-                account, f"the API rejects the access token, and {NO_REFRESH}"
-            )
-        if expires_at is not None and expires_at <= self._now():
+            reason = f"the API rejects the access token, and {NO_REFRESH}"
+            first = self._rejected.setdefault((account.id, account.generation), now)
+            is_sure = now - first >= REJECTION_LIMIT
+        elif expires_at is not None and expires_at <= now:
             reason = f"the access token has ended, and {NO_REFRESH}"
+            is_sure = now - expires_at >= ENDED_LIMIT
+        else:
+            raise errors.TemporarilyUnavailable(
+                f"account {account.name} cannot be refreshed: {NO_REFRESH}",
+                valid_until=None if expires_at is None else moment(expires_at),
+            )
+        if is_sure:
             return await self.settlement.end(account, reason)
-        raise errors.TemporarilyUnavailable(
-            f"account {account.name} cannot be refreshed: {NO_REFRESH}",
-            valid_until=None if expires_at is None else moment(expires_at),
-        )
+        raise errors.ConsentRequired(account.name, reason, provider=account.provider)
 
     async def _take_lease(
         self, account: Account, client: ProviderClient, credential: Secret
@@ -229,8 +243,8 @@ class Refresh:
             token_fingerprint=fingerprint,
             fence=0,
         )
-        lease = account.lease
-        gone = lease.owner if lease is not None and is_gone(lease.owner) else None
+        is_gone = account.lease is not None and self._grants.lease_remaining(account) == NO_LEASE
+        gone = account.lease.owner if account.lease and is_gone else None
         return await self._grants.take_lease(
             account,
             self._owner,
@@ -240,25 +254,26 @@ class Refresh:
         )
 
     async def _send(
-        self,
-        account: Account,
-        client: ProviderClient,
-        credential: Secret,
-        before: Attempt | None,
+        self, account: Account, client: ProviderClient, sending: Sending
     ) -> Account | None:
         """Send one request under the lease and act on its answer; None: again at once."""
         exchange = client.provider.exchange
         started = self._now()
         self.settlement.gate.begin(account.provider)
         if exchange is None:
-            answer = await client.endpoint.refresh(credential, client.provider.refresh_params)
+            answer = await client.endpoint.refresh(
+                sending.credential, client.provider.refresh_params, may_send=sending.is_timely
+            )
         else:
             answer = await client.endpoint.exchange_access_token(
-                credential, grant_type=exchange.grant_type, parameter=exchange.parameter
+                sending.credential,
+                grant_type=exchange.grant_type,
+                parameter=exchange.parameter,
+                may_send=sending.is_timely,
             )
         if not isinstance(answer, Granted):
-            return await self.settlement.fail(account, client, answer, before)
-        kept = credential if exchange is None else None
+            return await self.settlement.fail(account, client, answer, sending.before)
+        kept = sending.credential if exchange is None else None
         renewed = await self.settlement.commit(account, client, answer, kept)
         logger.info(
             "access token minted",

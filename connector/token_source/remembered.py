@@ -18,6 +18,13 @@ from connector.oauth.token import (
 from connector.providers.provider import Provider
 from connector.store.accounts import AccountStore
 
+#: A token that was minted in the future shows that the clock was set back since: how long it lives
+#: is not known any more. Clocks that are kept by NTP never differ so much.
+CLOCK_TOLERANCE: Final = 60.0
+#: A slow refresh does not withhold a token that works for longer than this.
+REFRESHING_PATIENCE: Final = 5.0
+#: A token that an API rejects so soon after its refresh would be rejected after the next one too.
+REJECTION_SPACING: Final = 60.0
 #: A token that is exchanged for the next one must not run out: renewal begins at half its life.
 EXCHANGE_MARGIN_SHARE: Final = 0.5
 
@@ -36,6 +43,7 @@ class Remembered:
         expires_at: when it ends; None: unknown.
         lifetime: seconds that it lives in all; None: unknown.
         margin: how long before its end it is renewed early, jitter included.
+        fresh_from: before then the clock was set back.
         fresh_until: until when it is served with the default ``min_ttl`` and nothing else to do.
     """
 
@@ -48,16 +56,35 @@ class Remembered:
     expires_at: float | None
     lifetime: float | None
     margin: float
+    fresh_from: float
     fresh_until: float
 
     def freshness(self, now: float, min_ttl: float | None) -> Freshness:
         """Tell what may be done with it."""
+        if now < self.fresh_from and self.expires_at is not None:
+            return Freshness.EXPIRED
         needed = default_min_ttl(self.lifetime) if min_ttl is None else min_ttl
         return freshness(now, self.expires_at, min_ttl=needed, margin=self.margin)
 
     def is_alive(self, now: float) -> bool:
         """Tell whether it still works, as far as is known."""
         return self.expires_at is None or self.expires_at > now
+
+    def patience(self, now: float) -> float | None:
+        """Give how long (s) to wait for a refresh while this works; None: it does not, so wait."""
+        if self.expires_at is None or not self.is_alive(now):
+            return None
+        return min(REFRESHING_PATIENCE, (self.expires_at - now) / 2)
+
+    def is_just_minted(self, now: float) -> bool:
+        """Tell whether it was refreshed (not consented) so lately that another would be no better.
+
+        A short token may rightly be rejected soon: half its life is the bound then.
+        """
+        spacing = REJECTION_SPACING
+        if self.lifetime is not None:
+            spacing = min(spacing, self.lifetime / 2)
+        return self.generation > 1 and 0 <= now - self.minted_at < spacing
 
     def marked(self, now: float, min_ttl: float | None) -> Self:
         """Give it with a token that says so where it lives less than was asked for."""
@@ -105,6 +132,7 @@ def remember(account: Account, accounts: AccountStore, provider: Provider) -> Re
         expires_at=expires_at,
         lifetime=terms.lifetime,
         margin=margin,
+        fresh_from=float("-inf") if expires_at is None else terms.minted_at - CLOCK_TOLERANCE,
         fresh_until=float("inf") if expires_at is None else expires_at - margin,
     )
 

@@ -14,7 +14,6 @@ from connector.oauth.token_response import (
     RefusedUnexplained,
     Unavailable,
 )
-from connector.providers.client import ProviderClient
 from connector.token_source.backoff import backoff
 
 #: The registration is broken for all accounts alike: ask again after a minute.
@@ -68,13 +67,17 @@ def judge(answer: Answer, provider: str, failures: int) -> Verdict:
     return Verdict(message=message, retry_in=wait)
 
 
-def check_registration(account: Account, client: ProviderClient) -> None:
+def check_registration(account: Account, fingerprint: str) -> None:
     """Refuse to use tokens that were issued to another registration or server (CHECKLIST 32, 76).
+
+    Args:
+        account: whose tokens they are.
+        fingerprint: of the registration as it is configured now.
 
     Raises:
         ConsentRequired: the configuration has changed since the person consented.
     """
-    if account.grant is not None and account.grant.fingerprint != client.fingerprint:
+    if account.grant is not None and account.grant.fingerprint != fingerprint:
         raise errors.ConsentRequired(
             account.name,
             "its tokens were issued to another client registration or authorization server",

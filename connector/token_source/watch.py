@@ -1,6 +1,7 @@
 """Keeps memory in agreement with the store: asks it twice a second, forgets what was changed."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -8,7 +9,7 @@ from connector.errors import ConnectorError
 from connector.store.accounts import AccountStore
 from connector.store.changes import ChangeWatch
 from connector.token_source.kept_answers import KeptAnswers
-from connector.token_source.memory import TokenMemory
+from connector.token_source.memory import STALENESS_BOUND, TokenMemory
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ class StoreWatch:
         self._changes = changes
         self._task: asyncio.Task[None] | None = None
         self._is_store_away = False
+        self._is_over = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()  # two would each open a connection to ask with
 
     def start(self) -> None:
         """Begin to watch."""
@@ -47,14 +50,20 @@ class StoreWatch:
             self._task = asyncio.create_task(self._watch(), name="token memory watch")
 
     async def aclose(self) -> None:
-        """Stop watching."""
+        """Stop watching; a question under way is let end, unless the database hangs."""
         if self._task is not None:
+            self._is_over.set()
+            await asyncio.wait({self._task}, timeout=STALENESS_BOUND)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
     async def check(self) -> None:
         """Compare once, and confirm what agrees; a store that is away is told of once."""
+        async with self._one_at_a_time:
+            await self._check()
+
+    async def _check(self) -> None:
         asked_at = self._memory.moment()
         try:
             has_changed = await self._changes.has_changed()
@@ -76,13 +85,14 @@ class StoreWatch:
             await self._kept.adopt()
         except ConnectorError as error:
             logger.warning(str(error), extra={"action": "journal.away"})
-        while True:
+        while not self._is_over.is_set():
             try:
                 await self.check()
             except Exception:  # a watch that ends would send every call to the store for good
                 self._memory.doubt()
                 logger.exception("watching the store failed by a bug")
-            await asyncio.sleep(WATCH_INTERVAL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_over.wait(), WATCH_INTERVAL)
 
     def _forget_accounts(self, identifiers: list[str]) -> None:
         for name in self._memory.names() if identifiers else ():
@@ -93,8 +103,13 @@ class StoreWatch:
     async def _forget_changed(self, names: list[str]) -> None:
         if not names:
             return
-        generations = await self._accounts.generations(names)
+        versions = await self._accounts.versions(names)
         for name in names:
             remembered = self._memory.get(name)
-            if remembered and generations.get(name) != (remembered.generation, "active"):
+            # the identifier too: names are given to other accounts (rename, forget and connect)
+            if remembered and versions.get(name) != (
+                remembered.account_id,
+                remembered.generation,
+                "active",
+            ):
                 self._memory.forget(name)

@@ -84,16 +84,16 @@ async def test_a_forgotten_account_is_gone_and_the_others_are_not(stores: Stores
     assert again.id != one.id, "a ciphertext of the old row must not fit the new one"
 
 
-async def test_generations_tell_what_memory_must_forget(stores: Stores) -> None:
+async def test_versions_tell_what_memory_must_forget(stores: Stores) -> None:
     one = await connected(stores, "acme/one")
-    await stores.accounts.begin("acme/two", "acme", now=SOME_TIME)
+    two = await stores.accounts.begin("acme/two", "acme", now=SOME_TIME)
     await stores.grants.renew(one, some_tokens("2"))
     names = ["acme/one", "acme/two", "acme/three"]
-    assert await stores.accounts.generations(names) == {
-        "acme/one": (2, "active"),
-        "acme/two": (0, "pending"),
+    assert await stores.accounts.versions(names) == {
+        "acme/one": (one.id, 2, "active"),
+        "acme/two": (two.id, 0, "pending"),
     }
-    assert await stores.accounts.generations([]) == {}
+    assert await stores.accounts.versions([]) == {}
 
 
 async def test_a_broken_ciphertext_names_account_and_field_and_harms_no_other(

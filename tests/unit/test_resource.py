@@ -147,7 +147,8 @@ class TestEveryClient:
         url = f"{bench.simulator.issuer}/userinfo"
         answer = ask(connector.auth(ACCOUNT), "POST", url, content=content)
         assert answer.status_code == 401
-        assert (bench.refreshes, bench.simulator.ledger.count("userinfo")) == (0, 1)
+        sent = bench.simulator.ledger.count("userinfo")
+        assert (bench.refreshes, sent) == (1, 1), "the next request gets a token that works"
 
 
 class TestRequest:
@@ -228,10 +229,25 @@ class TestRequest:
                 await api.get(url)
         assert seen == []
 
-    async def test_without_origins_no_token_goes_in_clear_text(
+    async def test_without_origins_it_goes_to_that_of_the_base_url(
         self, bench: Workbench, seen: list[httpx2.Request]
     ) -> None:
         bench.configure(replace=(f'api_origins = ["{bench.simulator.url}"]', ""))
+        async with bench.runtime() as runtime:
+            await bench.connect(runtime)
+            auth = make_auth(ACCOUNT, RuntimeCredentials(runtime))
+            async with self.client(auth, seen) as api:
+                await api.get(f"{bench.simulator.url}/anything")
+                with pytest.raises(errors.OriginRefused):
+                    await api.get("https://api.example/")
+        assert len(seen) == 1
+
+    async def test_where_nothing_is_known_of_the_api_no_token_goes_in_clear_text(
+        self, bench: Workbench, seen: list[httpx2.Request]
+    ) -> None:
+        url = bench.simulator.url
+        lines = f'api = {{ base_url = "{url}/api/" }}\napi_origins = ["{url}"]'
+        bench.configure(replace=(lines, ""))
         async with bench.runtime() as runtime:
             await bench.connect(runtime)
             auth = make_auth(ACCOUNT, RuntimeCredentials(runtime))

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import os
 import ssl
+import time
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -194,6 +195,31 @@ async def test_a_total_deadline_holds(server: RawServer, script: Script, cause: 
     server.will(script)
     assert await impatient_post(server) == OutcomeUnknown(cause=cause)
     assert len(server.received) == 1
+
+
+async def test_an_answer_that_came_while_the_process_stood_still_is_read(
+    server: RawServer,
+) -> None:
+    """A refresh token rotates once: what has arrived is not thrown away for being late."""
+    server.will(answer(200, {"access_token": "x"}))
+    wire = Wire(make_transport(), deadline=0.2)
+    sending = asyncio.create_task(post(wire, server))
+    while not server.received:  # noqa: ASYNC110 - a thread receives, without an event of ours
+        await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251 - this is what a blocked event loop, or SIGSTOP, looks like
+    assert isinstance(await sending, WireAnswer)
+    await wire.aclose()
+
+
+async def test_nothing_is_sent_where_the_right_to_send_has_ended(
+    wire: Wire, server: RawServer
+) -> None:
+    outcome = await wire.send("POST", f"{server.origin}/token", FORM, BODY, may_send=lambda: False)
+    assert isinstance(outcome, NeverSent)
+    assert server.received == []
+    server.will(answer(200, {"access_token": "x"}))
+    allowed = await wire.send("POST", f"{server.origin}/token", FORM, BODY, may_send=lambda: True)
+    assert isinstance(allowed, WireAnswer)
 
 
 def test_the_deadline_is_shorter_than_a_lease() -> None:

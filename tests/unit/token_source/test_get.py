@@ -1,9 +1,12 @@
+import asyncio
+
 import pytest
 
 from connector import errors
 from connector.account import Account
 from connector.runtime import Runtime
 from connector.secret import Secret
+from connector.store.accounts import AccountStore
 from tests.unit.workbench import ACCOUNT, NOW, Workbench
 
 
@@ -198,8 +201,25 @@ class TestNoRefreshToken:
         bench.clock.advance(1)
         with pytest.raises(errors.ConsentRequired, match="gave no refresh token"):
             await runtime.tokens.get(ACCOUNT)
+        state = (await runtime.accounts.require(ACCOUNT)).state_name
+        assert state == "active", "our clock alone proves nothing yet"
+        bench.clock.advance(3600)
+        with pytest.raises(errors.ConsentRequired, match="gave no refresh token"):
+            await runtime.tokens.get(ACCOUNT)
         assert (await runtime.accounts.require(ACCOUNT)).state_name == "consent_required"
         assert bench.refreshes == 0
+
+    async def test_one_rejection_does_not_end_it(
+        self, bench: Workbench, runtime: Runtime, account: Account
+    ) -> None:
+        rejected = Secret(stored(runtime, account))
+        with pytest.raises(errors.ConsentRequired, match="the API rejects"):
+            await runtime.tokens.refresh(ACCOUNT, rejected=rejected)
+        assert (await runtime.tokens.get(ACCOUNT)).value == rejected.reveal()
+        bench.clock.advance(60)
+        with pytest.raises(errors.ConsentRequired, match="the API rejects"):
+            await runtime.tokens.refresh(ACCOUNT, rejected=rejected)
+        assert (await runtime.accounts.require(ACCOUNT)).state_name == "consent_required"
 
     async def test_a_forced_refresh_does_not_end_it(
         self, bench: Workbench, runtime: Runtime, account: Account
@@ -306,3 +326,72 @@ async def test_no_lifetime_hides_the_default_min_ttl(bench: Workbench) -> None:
         await runtime.tokens.check_store()
         bench.clock.advance(3600 - 59)
         assert (await runtime.tokens.get(ACCOUNT)).value != stored(runtime, account)
+
+
+class TestWithheldByNobody:
+    """A token that works is given, whatever is slow or missing."""
+
+    async def test_a_client_secret_that_cannot_be_read(
+        self, bench: Workbench, account: Account
+    ) -> None:
+        """Another terminal, a cron job: the secret is needed where something is sent."""
+        (bench.folder / "acme.secret").unlink()
+        async with bench.runtime() as other:
+            token = await other.tokens.get(ACCOUNT)
+            assert token.value == stored(other, account)
+            with pytest.raises(errors.ConfigurationError):
+                await other.tokens.refresh(ACCOUNT)
+
+    async def test_a_slow_refresh(
+        self, bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("connector.token_source.remembered.REFRESHING_PATIENCE", 0.05)
+        bench.clock.advance(3600 - 30)
+        bench.fault("hold")
+        token = await runtime.tokens.get(account.name)
+        assert token.is_short
+        bench.release()
+        renewed = await runtime.tokens.refresh(account.name)  # joins the one that went on
+        assert renewed.value != token.value
+        assert bench.refreshes == 1
+
+    async def test_a_slow_refresh_where_only_a_better_one_will_do(
+        self, bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("connector.token_source.remembered.REFRESHING_PATIENCE", 0.0)
+        bench.clock.advance(3600 - 30)
+        bench.fault("delay", delay=0.1)
+        token = await runtime.tokens.get(account.name, is_strict=True)
+        assert not token.is_short
+
+    async def test_a_database_that_hangs(
+        self, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        token = await runtime.tokens.get(account.name)
+        asked = 0
+
+        async def hang(_self: AccountStore, _name: str) -> Account:
+            nonlocal asked
+            asked += 1
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        monkeypatch.setattr("connector.token_source.reader.READING_PATIENCE", 0.05)
+        with monkeypatch.context() as patch:
+            patch.setattr(AccountStore, "require", hang)
+            given = await asyncio.gather(*(runtime.tokens.get(account.name) for _ in range(20)))
+        assert {one.value for one in given} == {token.value}
+        assert asked == 1, "one waits for it"
+
+    async def test_an_api_that_rejects_every_token(
+        self, bench: Workbench, runtime: Runtime, account: Account
+    ) -> None:
+        """A rejection of what was minted just now is no reason for the next one (CHECKLIST 72)."""
+        token = await runtime.tokens.get(account.name)
+        for _ in range(30):
+            token = await runtime.tokens.refresh(account.name, rejected=Secret(token.value))
+            bench.clock.advance(1)
+        assert bench.refreshes == 1
+        bench.clock.advance(60)
+        await runtime.tokens.refresh(account.name, rejected=Secret(token.value))
+        assert bench.refreshes == 2

@@ -11,6 +11,7 @@ import pytest
 from connector import errors
 from connector.account import Account
 from connector.oauth.token import AccessToken
+from connector.providers.client import ProviderDirectory
 from connector.runtime import Runtime
 from connector.store.accounts import AccountStore
 from connector.store.changes import ChangeWatch
@@ -68,7 +69,7 @@ def store_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patch:
         patch.setattr(AccountStore, "get", fail)
-        patch.setattr(AccountStore, "generations", fail)
+        patch.setattr(AccountStore, "versions", fail)
         patch.setattr(ChangeWatch, "has_changed", fail)
         yield
 
@@ -132,6 +133,22 @@ class TestConfirmed:
         await source.check_store()
         assert source.memory.hit(ACCOUNT) is None
         assert await source.get(ACCOUNT) == renewed
+
+    async def test_a_name_that_was_given_to_another_account(
+        self, source: TokenSource, bench: Workbench, runtime: Runtime, account: Account
+    ) -> None:
+        """Both accounts have the same generation; only the identifier tells them apart."""
+        other = await bench.connect(runtime, "acme/other", person="grace")
+        mine, theirs = (
+            runtime.accounts.open_access_token(one).reveal() for one in (account, other)
+        )
+        assert (await source.get(ACCOUNT)).value == mine
+        await source.get("acme/other")
+        await source.check_store()
+        await runtime.accounts.rename(account, "acme/between")
+        await runtime.accounts.rename(other, ACCOUNT)
+        await source.check_store()
+        assert (await source.get(ACCOUNT)).value == theirs
 
     async def test_an_account_that_was_forgotten_elsewhere(
         self, runtime: Runtime, account: Account, source: TokenSource
@@ -215,7 +232,7 @@ class TestStoreAway:
         def fail(*_: object) -> None:
             raise errors.TemporarilyUnavailable("no metadata")
 
-        monkeypatch.setattr(type(source._directory), "get", fail)
+        monkeypatch.setattr(ProviderDirectory, "fingerprint", fail)
         with pytest.raises(errors.TemporarilyUnavailable, match="no metadata"):
             await source.get(ACCOUNT)
 
@@ -263,6 +280,7 @@ class TestTokenMemory:
             expires_at=1000,
             lifetime=1000,
             margin=200,
+            fresh_from=0,
             fresh_until=800,
         )
 

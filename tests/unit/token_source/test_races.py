@@ -1,6 +1,7 @@
 """One refresh per expiry, whoever asks; and what becomes of those who come late."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,14 +11,18 @@ from sqlalchemy import text
 from connector import errors
 from connector.account import Account, Attempt
 from connector.oauth.token import AccessToken
+from connector.oauth.wire import CONNECT_TIMEOUT, DEADLINE
+from connector.oauth.wire import DRAIN_TIME as WIRE_DRAIN
 from connector.runtime import Runtime
 from connector.store.grants import LEASE_DURATION
-from connector.token_source.source import DRAIN_TIME, Flight
+from connector.store.owner import new_owner
+from connector.token_source.flights import DRAIN_TIME, Flight
+from connector.token_source.sending import SENDING_TIME
 from connector.token_source.unanswered import REPLAY_PERIOD
 from tests.unit.workbench import ACCOUNT, Workbench, dead_owner
 
-#: Another host: nothing can be told of its processes.
-ELSEWHERE = "another-boot:4026531836:1:1:0123456789abcdef"
+#: In another container: nothing can be told of its processes.
+ELSEWHERE = ":".join((new_owner().split(":")[0], "4026530000", "1", "1", "0123456789abcdef"))
 
 
 async def take_lease(runtime: Runtime, account: Account, owner: str) -> Account:
@@ -94,13 +99,13 @@ class TestInOneProcess:
         first = asyncio.create_task(runtime.tokens.get(ACCOUNT))
         await bench.held()
         joined = asyncio.Event()
-        start_flight = runtime.tokens._start_flight
+        start_flight = runtime.tokens._flights.start
 
         def join(*arguments: Any, **options: Any) -> Flight:
             joined.set()
             return start_flight(*arguments, **options)
 
-        monkeypatch.setattr(runtime.tokens, "_start_flight", join)
+        monkeypatch.setattr(runtime.tokens._flights, "start", join)
         second = asyncio.create_task(runtime.tokens.refresh(account.name, ignore_backoff=True))
         await joined.wait()
         bench.release()
@@ -133,8 +138,8 @@ class TestCancelled:
             await asyncio.sleep(0)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-        if runtime.tokens._flights:
-            await asyncio.wait(runtime.tokens._flights.values())
+        if runtime.tokens._flights.under_way():
+            await asyncio.wait(runtime.tokens._flights.under_way())
         token = await runtime.tokens.get(account.name)
         assert token.value != runtime.accounts.open_access_token(account).reveal()
         assert bench.refreshes == 1
@@ -151,7 +156,7 @@ class TestCancelled:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
         bench.release()
-        await asyncio.wait(runtime.tokens._flights.values())
+        await asyncio.wait(runtime.tokens._flights.under_way())
         after = await runtime.accounts.require(ACCOUNT)
         assert (after.generation, after.attempt) == (2, None)
         assert (await runtime.tokens.get(account.name)).value
@@ -171,7 +176,7 @@ class TestCancelled:
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         bench.simulator.stop()
-        await asyncio.wait(runtime.tokens._flights.values())
+        await asyncio.wait(runtime.tokens._flights.under_way())
         assert {record.levelname for record in caplog.records} == {"WARNING"}
         bench.simulator.start()
 
@@ -383,7 +388,7 @@ class TestLease:
 
         async def prolong() -> None:
             async with runtime.database.write() as connection:
-                until = bench.clock.now() + 60
+                until = bench.clock.now() + LEASE_DURATION
                 statement = text("UPDATE account SET lease_until = :until")
                 await connection.execute(statement, {"until": until})
 
@@ -393,6 +398,38 @@ class TestLease:
         assert caught.value.retry_at is not None
         assert (await runtime.accounts.require(ACCOUNT)).state_name == "active"
         assert bench.refreshes == 0
+
+    async def test_what_stood_still_does_not_send(
+        self, bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between lease and first byte another owner may have refreshed: ours is old then (I3)."""
+        bench.clock.advance(3600)
+        with monkeypatch.context() as patch:
+            patch.setattr("connector.token_source.sending.SENDING_TIME", 0.0)
+            with pytest.raises(errors.TemporarilyUnavailable, match="right to send had ended"):
+                await runtime.tokens.get(account.name)
+        assert bench.refreshes == 0
+        assert (await runtime.accounts.require(ACCOUNT)).attempt is None
+        bench.clock.advance(1)
+        assert (await runtime.tokens.get(account.name)).value
+
+    def test_connecting_and_answering_fit_into_a_lease(self) -> None:
+        assert CONNECT_TIMEOUT < SENDING_TIME
+        assert SENDING_TIME + DEADLINE + WIRE_DRAIN < LEASE_DURATION
+
+    async def test_the_time_of_day_ends_no_lease(self, bench: Workbench) -> None:
+        """NTP sets the clock while a refresh is under way; leases go by the time since boot."""
+        async with bench.runtime(now=time.time) as first, bench.runtime(now=time.time) as second:
+            account = await bench.connect(first)
+            await take_lease(first, account, first.owner)
+            later = time.time() + 86_400
+            second.now = second.tokens._now = lambda: later
+            leased = await second.accounts.require(ACCOUNT)
+            assert LEASE_DURATION - 5 < second.grants.lease_remaining(leased) <= LEASE_DURATION
+            refresh_token = second.accounts.open_refresh_token(leased)
+            assert refresh_token is not None
+            with pytest.raises(AssertionError):
+                await take_lease(second, leased, second.owner)
 
 
 class TestClosing:

@@ -98,13 +98,15 @@ class TestExpiresIn:
     async def test_the_clock_goes_back(
         self, bench: Workbench, runtime: Runtime, account: Account
     ) -> None:
-        """No storm and no loss: a token from the future is a token."""
+        """How long it lives is not known any more: it is renewed, once."""
         bench.clock.advance(7200)
         await runtime.tokens.get(account.name)
         bench.clock._offset -= 3600
         for _ in range(3):
             assert (await runtime.tokens.get(account.name)).value
-        assert bench.refreshes == 1
+        assert bench.refreshes == 2
+        await runtime.tokens.check_store()
+        assert runtime.tokens.memory.hit(ACCOUNT) is not None
 
 
 @pytest.mark.usefixtures("connected")
