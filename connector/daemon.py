@@ -1,4 +1,4 @@
-"""The daemon: HTTP API, timer and the settling of debts in one process, one event loop.
+"""The daemon: HTTP API, timer, refresher and settling of debts in one process, one event loop.
 
 Sockets are bound and the vault is open before anything is served. At the end nothing new begins,
 runs are stopped at their cursor, refreshes under way commit, and the sockets go.
@@ -19,6 +19,7 @@ from typing import Final
 from connector.errors import ConfigurationError, ConnectorError, Problem
 from connector.jobs.run import JobRunner
 from connector.jobs.schedule import Timer
+from connector.refresher import Refresher
 from connector.revoke import Revoker
 from connector.runtime import Runtime, RuntimeCredentials, open_runtime
 from connector.settings import Settings
@@ -90,6 +91,7 @@ class Daemon:
         if unix:
             servers.append(Server(TrustedPeer(app), unix))
         timer = Timer(self._settings.jobs, self._runner(runtime), now=runtime.now)
+        refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
         settling = asyncio.create_task(_settle(runtime), name="revocation debts")
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -98,6 +100,7 @@ class Daemon:
             for server in servers:
                 await server.start()
             timer.start()
+            refresher.start()
             daemon = self._settings.daemon
             logger.info(
                 "serving",
@@ -112,6 +115,7 @@ class Daemon:
         finally:
             settling.cancel()
             await asyncio.gather(settling, return_exceptions=True)
+            await refresher.aclose()
             await timer.aclose()
             for server in servers:
                 await server.aclose()

@@ -24,6 +24,7 @@ from connector.store.accounts import AccountStore
 from connector.store.changes import ChangeWatch
 from connector.store.consents import ConsentStore
 from connector.store.database import Database, check_file, prepare_file
+from connector.store.due import DueStore
 from connector.store.grants import GrantStore
 from connector.store.halts import HaltStore
 from connector.store.metadata_pins import StoredPins
@@ -35,8 +36,10 @@ from connector.store.vault_keys import ensure_vault, load_vault
 from connector.token_source import TokenSource
 from connector.token_source.gate import ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
+from connector.token_source.memory import TokenMemory
 from connector.token_source.refresh import Refresh
 from connector.token_source.settlement import Settlement
+from connector.token_source.watch import StoreWatch
 from connector.vault.seal import open_seal
 from connector.vault.vault import Vault
 
@@ -72,6 +75,7 @@ class Runtime:
         self.grants = GrantStore(database, vault)
         self.revocations = RevocationStore(database, vault, self.accounts)
         self.runs = RunStore(database)
+        self.due = DueStore(database)
         self._changes = ChangeWatch(database)
         self.directory = ProviderDirectory(
             settings.providers,
@@ -97,11 +101,20 @@ class Runtime:
             owner=self.owner,
             now=now,
         )
+        memory = TokenMemory(now=now)
+        watch = StoreWatch(
+            memory,
+            accounts=self.accounts,
+            changes=self._changes,
+            kept=settlement.kept,
+            due=self.due,
+        )
         self.tokens = TokenSource(
+            memory,
+            watch,
             accounts=self.accounts,
             refresh=refresh,
             directory=self.directory,
-            changes=self._changes,
             now=now,
             has_background=has_background,
         )

@@ -12,6 +12,7 @@ from connector.providers.client import ProviderClient
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
 from connector.store.grants import Consent, GrantStore, NewTokens
+from connector.token_source.terms_due import keep_alive_at
 
 #: Somebody else may write while the code is exchanged; each try reads anew.
 WRITE_TRIES: Final = 5
@@ -48,6 +49,7 @@ class Activation:
         new = NewTokens(
             tokens=tokens,
             terms=terms,
+            due_at=keep_alive_at(client.provider, terms),
             refresh_token=tokens.refresh_token,
             extra={**kept, **needed_extra(tokens.extra, id_token)},
         )

@@ -5,12 +5,11 @@ says so (returns None). A lease is one conditional UPDATE, by the database's clo
 attempt, so that after a crash it is known what was sent. No transaction is held while sending.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, Update, case, or_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Update, case, or_, update
 from sqlmodel import col
 
 from connector.account import Account, Attempt, SealedTokens, Terms, Trouble
@@ -28,6 +27,8 @@ from connector.store.account_rows import (
     trouble_columns,
 )
 from connector.store.database import Database
+from connector.store.due import CLAIM_TIME
+from connector.store.group_commit import GroupCommit
 from connector.store.owner import is_gone
 from connector.store.pending_write import PendingWrite
 from connector.store.tables import AccountRow
@@ -46,12 +47,14 @@ class NewTokens:
         terms: what is known of them.
         refresh_token: the one to keep: the new one, or the old one where none came.
         extra: further fields of the answer to keep.
+        due_at: when the grant is to be used at the latest, so that it does not die.
     """
 
     tokens: TokenSet
     terms: Terms
     refresh_token: Secret | None
     extra: Mapping[str, object] = field(default_factory=dict, repr=False)
+    due_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,7 @@ class GrantStore:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+        self._group = GroupCommit(database)
 
     def lease_remaining(self, account: Account) -> float:
         """Give how long a lease still lasts, as far as can be told here (seconds)."""
@@ -126,6 +130,7 @@ class GrantStore:
             generation=account.generation,
             terms=new.terms,
             sealed=self._sealed(account, new),
+            due_at=new.due_at,
         )
 
     async def apply(self, write: PendingWrite) -> Account | None:
@@ -170,9 +175,9 @@ class GrantStore:
         Returns:
             The account under the lease, or None: somebody else has it, or wrote since.
         """
-        async with self._database.write() as connection:
-            statement = self._lease_statement(account, owner, attempt, gone_owner, patience)
-            return await _execute_one(connection, statement)
+        return await self._update_one(
+            lambda: self._lease_statement(account, owner, attempt, gone_owner, patience)
+        )
 
     def _lease_statement(
         self,
@@ -215,7 +220,10 @@ class GrantStore:
             unanswered: what was sent and is still unanswered, which stays recorded.
         """
         values = NO_LEASE | trouble_columns(trouble) | attempt_columns(unanswered)
-        return await self._update_one(_under_lease(account).values(values))
+        if trouble is not None:  # one that is due is due again when it may be tried again
+            is_claimed = col(AccountRow.due_at) < trouble.retry_at + CLAIM_TIME
+            values["due_at"] = case((is_claimed, trouble.retry_at), else_=col(AccountRow.due_at))
+        return await self._update_one(lambda: _under_lease(account).values(values))
 
     async def require_consent(self, account: Account, reason: str, *, now: float) -> Account | None:
         """End the grant until a person consents again; the ciphertext stays.
@@ -226,9 +234,8 @@ class GrantStore:
             now: seconds since the epoch.
         """
         values = {"state": "consent_required", "reason": reason, "state_since": now}
-        return await self._update_one(
-            same_generation(account).values(values | NO_LEASE | NO_ATTEMPT | NO_TROUBLE)
-        )
+        ended = values | NO_LEASE | NO_ATTEMPT | NO_TROUBLE
+        return await self._update_one(lambda: same_generation(account).values(ended))
 
     async def undo_end(self, name: str, reason: str) -> None:
         """Take back that a grant has ended, where it ended for just this reason.
@@ -243,7 +250,7 @@ class GrantStore:
             col(AccountRow.reason) == reason,
             col(AccountRow.access_token_sealed).is_not(None),
         )
-        await self._update_one(statement.values(state="active", reason=None))
+        await self._update_one(lambda: statement.values(state="active", reason=None))
 
     def _sealed(self, account: Account, new: NewTokens) -> SealedTokens:
         return seal_tokens(
@@ -260,26 +267,20 @@ class GrantStore:
     ) -> Account | None:
         written = {
             "generation": write.generation + 1,
+            "due_at": write.due_at,
             **sealed_columns(write.sealed),
             **terms_columns(write.terms),
             **values,
         }
+        values = written | NO_LEASE | NO_ATTEMPT | NO_TROUBLE
         statement = update(AccountRow).where(
             col(AccountRow.id) == write.account_id, col(AccountRow.generation) == write.generation
         )
-        return await self._update_one(
-            statement.values(written | NO_LEASE | NO_ATTEMPT | NO_TROUBLE)
-        )
+        return await self._update_one(lambda: statement.values(values))
 
-    async def _update_one(self, statement: Update) -> Account | None:
-        async with self._database.write() as connection:
-            return await _execute_one(connection, statement)
-
-
-async def _execute_one(connection: AsyncConnection, statement: Update) -> Account | None:
-    rows = await connection.execute(statement.returning(AccountRow))
-    row: Row[Any] | None = rows.one_or_none()
-    return None if row is None else read_account(row)
+    async def _update_one(self, make: Callable[[], Update]) -> Account | None:
+        row = await self._group.execute(lambda: make().returning(AccountRow))
+        return None if row is None else read_account(row)
 
 
 def same_generation(account: Account) -> Update:

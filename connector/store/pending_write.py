@@ -25,12 +25,14 @@ class PendingWrite:
         generation: that the row must still have; the write raises it by one.
         terms: what is known of the tokens.
         sealed: their ciphertext.
+        due_at: when the grant is to be used at the latest.
     """
 
     account_id: str
     generation: int
     terms: Terms
     sealed: SealedTokens = field(repr=False)
+    due_at: float | None = None
 
     def applied_to(self, account: Account) -> Account:
         """Give the account as it is once this is written."""
@@ -60,6 +62,7 @@ class PendingWrite:
                 "generation": self.generation,
                 "terms": terms,
                 "sealed": sealed,
+                "due_at": self.due_at,
             }
         ).encode()
 
@@ -85,6 +88,7 @@ class PendingWrite:
                 generation=found["generation"],
                 terms=Terms(scope=None if scope is None else tuple(scope), **terms),
                 sealed=SealedTokens(**sealed),
+                due_at=found["due_at"],
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no write of tokens: {error!r}") from None

@@ -31,6 +31,8 @@ class TokenMemory:
         self._monotonic = monotonic
         self._tokens: dict[str, Remembered] = {}
         self._unverified: set[str] = set()
+        self._used: set[str] = set()
+        self._noted: dict[str, tuple[str, int]] = {}
         self._confirmed_until = 0.0
 
     def hit(self, name: str, min_ttl: float | None = None) -> AccessToken | None:
@@ -45,8 +47,35 @@ class TokenMemory:
             return None
         now = self._now()
         if min_ttl is None:
-            return remembered if remembered.fresh_from <= now < remembered.fresh_until else None
-        return remembered if remembered.freshness(now, min_ttl) is Freshness.FRESH else None
+            is_fresh = remembered.fresh_from <= now < remembered.fresh_until
+        else:
+            is_fresh = remembered.freshness(now, min_ttl) is Freshness.FRESH
+        if not is_fresh:
+            return None
+        self._used.add(name)
+        return remembered
+
+    def note_use(self, name: str) -> None:
+        """Say that a token was given that was not served from here."""
+        self._used.add(name)
+
+    def take_used(self) -> list[Remembered]:
+        """Give what was used for the first time since it was minted, and is told of only once."""
+        used, self._used = self._used, set()
+        found = []
+        for name in used:
+            remembered = self._tokens.get(name)
+            if remembered is None or remembered.expires_at is None:
+                continue
+            version = (remembered.account_id, remembered.generation)
+            if self._noted.get(name) != version:
+                self._noted[name] = version
+                found.append(remembered)
+        return found
+
+    def forget_noted(self) -> None:
+        """Have everything that is used told of again: it could not be written down."""
+        self._noted.clear()
 
     def get(self, name: str) -> Remembered | None:
         """Give what is remembered, confirmed or not."""
@@ -72,6 +101,7 @@ class TokenMemory:
     def forget(self, name: str) -> None:
         """Forget a token."""
         self._tokens.pop(name, None)
+        self._noted.pop(name, None)
 
     def names(self) -> list[str]:
         """Give the names of all accounts with a remembered token."""

@@ -66,6 +66,11 @@ class Remembered:
         needed = default_min_ttl(self.lifetime) if min_ttl is None else min_ttl
         return freshness(now, self.expires_at, min_ttl=needed, margin=self.margin)
 
+    @property
+    def renew_at(self) -> float:
+        """When early renewal begins."""
+        return float("inf") if self.expires_at is None else self.expires_at - self.margin
+
     def is_alive(self, now: float) -> bool:
         """Tell whether it still works, as far as is known."""
         return self.expires_at is None or self.expires_at > now

@@ -26,6 +26,7 @@ from connector.store.accounts import AccountStore
 from connector.store.grants import GrantStore, NewTokens
 from connector.token_source.gate import SUSPECTED, ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
+from connector.token_source.terms_due import keep_alive_at
 from connector.token_source.unanswered import next_send
 from connector.token_source.verdict import Verdict, consent_required, judge, moment
 
@@ -91,9 +92,11 @@ class Settlement:
             return await self.end(account, f"the refresh answered for somebody else: {error}")
         tokens = answer.tokens
         id_token = tokens.id_token.reveal() if tokens.id_token else None
+        terms = renewed_terms(account.grant.terms, tokens, client.provider.lifetimes)
         new = NewTokens(
             tokens=tokens,
-            terms=renewed_terms(account.grant.terms, tokens, client.provider.lifetimes),
+            terms=terms,
+            due_at=keep_alive_at(client.provider, terms),
             refresh_token=tokens.refresh_token or kept,
             extra=self._accounts.open_extra(account) | needed_extra(tokens.extra, id_token),
         )

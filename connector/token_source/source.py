@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -15,7 +14,6 @@ from connector.oauth.token import AccessToken, Freshness
 from connector.providers.client import ProviderDirectory
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
-from connector.store.changes import ChangeWatch
 from connector.token_source.flights import Flights, Wish
 from connector.token_source.memory import TokenMemory
 from connector.token_source.reader import Reader
@@ -34,33 +32,33 @@ class TokenSource:
     """Gives access tokens of accounts.
 
     Args:
-        accounts: reads them.
+        memory: of this process.
+        watch: keeps it in agreement with the store.
+        accounts: reads accounts.
         refresh: refreshes them.
         directory: gives the provider's client.
-        changes: tells whether the store has changed.
         now: gives seconds since the epoch.
         has_background: this process lives on, so that a stale token can be renewed behind a
             caller; a one-shot process has no background.
-        monotonic: gives seconds that never go back.
+
+    Attributes:
+        memory: as given.
     """
 
     def __init__(
         self,
+        memory: TokenMemory,
+        watch: StoreWatch,
         *,
         accounts: AccountStore,
         refresh: Refresh,
         directory: ProviderDirectory,
-        changes: ChangeWatch,
         now: Callable[[], float],
         has_background: bool,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.memory = TokenMemory(now=now, monotonic=monotonic)
-        self._accounts = accounts
+        self.memory = memory
+        self._watch = watch
         self._refresh = refresh
-        self._watch = StoreWatch(
-            self.memory, accounts=accounts, changes=changes, kept=refresh.settlement.kept
-        )
         self._now = now
         self._has_background = has_background
         self._flights = Flights(
@@ -107,6 +105,7 @@ class TokenSource:
         except TemporarilyUnavailable as error:
             # whether it was revoked cannot be asked now; it works, as far as is known
             return self._instead(self.memory.get(name), error, min_ttl, is_strict=is_strict)
+        self.memory.note_use(name)
         now = self._now()
         state = remembered.freshness(now, min_ttl)
         if state is Freshness.FRESH:

@@ -8,6 +8,7 @@ from typing import Final
 from connector.errors import ConnectorError
 from connector.store.accounts import AccountStore
 from connector.store.changes import ChangeWatch
+from connector.store.due import DueStore, Used
 from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.memory import STALENESS_BOUND, TokenMemory
 
@@ -25,6 +26,7 @@ class StoreWatch:
         accounts: reads generations.
         changes: tells whether the store has changed.
         kept: may hold tokens that are newer than the store's.
+        due: is told which tokens are used, and are therefore to be renewed ahead.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class StoreWatch:
         accounts: AccountStore,
         changes: ChangeWatch,
         kept: KeptAnswers,
+        due: DueStore,
     ) -> None:
+        self._due = due
         self._kept = kept
         self._memory = memory
         self._accounts = accounts
@@ -70,8 +74,10 @@ class StoreWatch:
             self._forget_accounts(await self._kept.replay_held())
             unverified = self._memory.take_unverified()
             await self._forget_changed(self._memory.names() if has_changed else unverified)
+            await self._note_used()
         except ConnectorError as error:
             self._memory.doubt()
+            self._memory.forget_noted()
             if not self._is_store_away:
                 extra = {"action": "store.away"}
                 logger.warning("the store cannot be asked: %s", error, extra=extra)
@@ -93,6 +99,19 @@ class StoreWatch:
                 logger.exception("watching the store failed by a bug")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._is_over.wait(), WATCH_INTERVAL)
+
+    async def _note_used(self) -> None:
+        """Write down, once for each mint, that somebody wants the token."""
+        used = [
+            Used(
+                account_id=remembered.account_id,
+                generation=remembered.generation,
+                renew_at=remembered.renew_at,
+            )
+            for remembered in self._memory.take_used()
+        ]
+        if used:
+            await self._due.note_used(used)
 
     def _forget_accounts(self, identifiers: list[str]) -> None:
         for name in self._memory.names() if identifiers else ():

@@ -3,12 +3,17 @@
 import asyncio
 import itertools
 from collections.abc import Coroutine, Generator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.account import Account, ConsentRequired, Terms, Trouble
 from connector.oauth.token import TokenSet
 from connector.secret import Secret
+from connector.store.database import Database
 from connector.store.grants import Consent, NewTokens
 from connector.testing import SOME_TIME, Stores, connected, some_attempt, some_tokens
 
@@ -274,18 +279,69 @@ async def test_a_writer_that_is_cancelled_anywhere_leaves_no_lock(stores: Stores
     """All or nothing is written; the next writer goes on, and no connection is lost."""
     for suspension in itertools.count(1):
         account = await connected(stores, f"acme/{suspension}")
-        work = _CancelledAt(stores.grants.renew(account, some_tokens("2")), suspension)
+        renamed = f"acme/renamed-{suspension}"
+        work = _CancelledAt(stores.accounts.rename(account, renamed), suspension)
 
         async def write(work: _CancelledAt = work) -> None:
             await work
 
         (outcome,) = await asyncio.gather(asyncio.create_task(write()), return_exceptions=True)
-        current = await stores.accounts.require(account.name)
-        expected = "refresh-1" if current.generation == 1 else "refresh-2"
-        assert stores.accounts.open_refresh_token(current) == Secret(expected)
-        assert await stores.grants.renew(current, some_tokens("3")) is not None
+        names = {one.name for one in await stores.accounts.all() if one.id == account.id}
+        assert names in ({account.name}, {renamed})
+        assert await stores.grants.renew(account, some_tokens("3")) is not None
         assert stores.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
         if outcome is None:
             break
         assert isinstance(outcome, asyncio.CancelledError)
     assert suspension > 3, "it was cancelled nowhere"
+
+
+async def test_tokens_are_written_though_who_asked_for_it_gave_up(stores: Stores) -> None:
+    account = await connected(stores, "acme/one")
+    writing = asyncio.create_task(stores.grants.renew(account, some_tokens("2")))
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    assert await stores.grants.renew(account, some_tokens("late")) is None
+    current = await stores.accounts.require(account.name)
+    assert stores.accounts.open_refresh_token(current) == Secret("refresh-2")
+
+
+async def test_writers_that_wait_share_a_commit(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit costs an fsync: fifty accounts that are renewed at once take a few."""
+    accounts = [await connected(stores, f"acme/{number}") for number in range(50)]
+    commits = 0
+    write = Database.write
+
+    def counted(database: Database) -> AbstractAsyncContextManager[AsyncConnection]:
+        nonlocal commits
+        commits += 1
+        return write(database)
+
+    monkeypatch.setattr(Database, "write", counted)
+    renewed = await asyncio.gather(
+        *(stores.grants.renew(account, some_tokens(account.name)) for account in accounts),
+        stores.grants.renew(accounts[0], some_tokens("late")),
+    )
+    assert [one.name if one else None for one in renewed] == [one.name for one in accounts] + [None]
+    assert commits < 10
+    for account in accounts:
+        current = await stores.accounts.require(account.name)
+        token = stores.accounts.open_access_token(current).reveal()
+        assert token == f"access-{account.name}"
+
+
+async def test_a_statement_that_fails_is_nobody_elses_failure(stores: Stores) -> None:
+    good, bad = await connected(stores, "acme/good"), await connected(stores, "acme/bad")
+    broken = replace(some_tokens("2"), terms=replace(some_tokens("2").terms, minted_at=object()))  # type: ignore[arg-type]
+    results = await asyncio.gather(
+        stores.grants.renew(good, some_tokens("2")),
+        stores.grants.renew(bad, broken),
+        stores.grants.renew(await connected(stores, "acme/too"), some_tokens("2")),
+        return_exceptions=True,
+    )
+    assert [isinstance(result, Exception) for result in results] == [False, True, False]
+    assert (await stores.accounts.require("acme/good")).generation == 2
+    assert (await stores.accounts.require("acme/bad")).generation == 1

@@ -44,14 +44,22 @@ async def source(
     """The token source of another process that lives on; its store is checked by hand."""
     async with bench.runtime() as other:
         changes = ChangeWatch(other.database)
+        memory = TokenMemory(now=bench.clock.now, monotonic=ticks)
+        refresh = other.tokens._refresh
         made = TokenSource(
+            memory,
+            StoreWatch(
+                memory,
+                accounts=other.accounts,
+                changes=changes,
+                kept=refresh.settlement.kept,
+                due=other.due,
+            ),
             accounts=other.accounts,
-            refresh=other.tokens._refresh,
+            refresh=refresh,
             directory=other.directory,
-            changes=changes,
             now=bench.clock.now,
             has_background=True,
-            monotonic=ticks,
         )
         assert (await made.get(account.name)).value == (await runtime.tokens.get(ACCOUNT)).value
         await made.check_store()
@@ -167,7 +175,7 @@ class TestConfirmed:
 
         async def and_then_replace(store: AccountStore, name: str) -> Account:
             account = await require(store, name)
-            if store is source._accounts:
+            if store is source._reader._accounts:
                 await runtime.tokens.refresh(ACCOUNT)
                 await source.check_store()  # it sees the change, and has nothing to forget yet
             return account
@@ -253,6 +261,7 @@ class TestStoreAway:
                 accounts=other.accounts,
                 changes=Broken(other.database),
                 kept=other.tokens._refresh.settlement.kept,
+                due=other.due,
             )
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr("connector.token_source.watch.WATCH_INTERVAL", 0)

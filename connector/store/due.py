@@ -1,0 +1,124 @@
+"""Accounts that are due to be refreshed ahead of anybody's call; found by index, never by a scan.
+
+``due_at`` is when an account is to be taken up next: never, where nobody has used its token since
+it was minted and the grant does not die idle. Claiming moves it on, so that of several daemons each
+gets others; the claim of a daemon that dies runs out by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import or_, select, update
+from sqlmodel import col
+
+from connector.store.database import Database
+from connector.store.tables import AccountRow
+
+#: A claimed account is taken up by nobody else for so long: more than a refresh takes (45 s).
+CLAIM_TIME: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueAccount:
+    """An account that was claimed.
+
+    Attributes:
+        name: the account's.
+        provider: its provider's name in the configuration.
+        generation: that it had.
+    """
+
+    name: str
+    provider: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """That a token was used, and should therefore be renewed before it ends.
+
+    Attributes:
+        account_id: whose it is.
+        generation: under which it was written.
+        renew_at: when its early renewal begins.
+    """
+
+    account_id: str
+    generation: int
+    renew_at: float
+
+
+class DueStore:
+    """Finds and claims due accounts.
+
+    Args:
+        database: where the accounts are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, *, now: float, limit: int) -> list[DueAccount]:
+        """Claim accounts that are due, the longest overdue first.
+
+        Args:
+            now: seconds since the epoch.
+            limit: how many at most.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had (so for every method here).
+        """
+        if not await self._is_any_due(now):
+            return []  # a look costs no write lock
+        due = (
+            select(col(AccountRow.id))
+            .where(
+                col(AccountRow.state) == "active",
+                col(AccountRow.due_at).is_not(None),
+                col(AccountRow.due_at) <= now,
+            )
+            .order_by(col(AccountRow.due_at))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.write() as connection:
+            ids = (await connection.execute(due)).scalars().all()
+            rows = await connection.execute(
+                update(AccountRow)
+                .where(col(AccountRow.id).in_(ids))
+                .values(due_at=now + CLAIM_TIME)
+                .returning(
+                    col(AccountRow.name), col(AccountRow.provider), col(AccountRow.generation)
+                )
+            )
+            return [
+                DueAccount(name=name, provider=provider, generation=generation)
+                for name, provider, generation in rows
+            ]
+
+    async def note_used(self, used: Sequence[Used]) -> None:
+        """Have tokens renewed ahead that were used; an earlier due time stays."""
+        async with self._database.write() as connection:
+            for one in used:
+                await connection.execute(
+                    update(AccountRow)
+                    .where(
+                        col(AccountRow.id) == one.account_id,
+                        col(AccountRow.generation) == one.generation,
+                        or_(
+                            col(AccountRow.due_at).is_(None),
+                            col(AccountRow.due_at) > one.renew_at,
+                        ),
+                    )
+                    .values(due_at=one.renew_at)
+                )
+
+    async def _is_any_due(self, now: float) -> bool:
+        query = select(col(AccountRow.id)).where(
+            col(AccountRow.state) == "active",
+            col(AccountRow.due_at).is_not(None),
+            col(AccountRow.due_at) <= now,
+        )
+        async with self._database.read() as connection:
+            return (await connection.execute(query.limit(1))).first() is not None

@@ -1,0 +1,97 @@
+"""Statements that arrive while another transaction commits share the next one.
+
+A commit costs an fsync, whatever it holds. One transaction is under way at a time; what is asked
+for meanwhile waits for it and is then written together, each statement with a result of its own.
+Nothing waits for company: a statement that finds nobody writing goes alone, at once. Where a group
+fails, each statement is tried by itself, so that an error is its own.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Row, Update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connector.store.database import Database
+
+#: A group's locks are held together, so that it must not grow without end.
+LARGEST_GROUP: Final = 64
+
+Result = Row[Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    make: Callable[[], Update]
+    result: "asyncio.Future[Result]"
+
+
+class GroupCommit:
+    """Executes conditional updates of single rows.
+
+    Args:
+        database: where.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._asked: list[_Asked] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def execute(self, make: Callable[[], Update]) -> Result:
+        """Execute an ``UPDATE … RETURNING`` of one row; returns when it is committed.
+
+        A caller that gives up does not undo what it asked for.
+
+        Args:
+            make: gives the statement; called within the transaction, after the wait for its lock.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had or failed.
+            VaultSealed: it is damaged, or closed to us.
+        """
+        asked = _Asked(make=make, result=asyncio.get_running_loop().create_future())
+        self._asked.append(asked)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all(), name="group commit")
+        return await asyncio.shield(asked.result)
+
+    async def _write_all(self) -> None:
+        while self._asked:
+            group = self._asked[:LARGEST_GROUP]
+            del self._asked[:LARGEST_GROUP]
+            try:
+                await self._write(group)
+            except BaseException as error:
+                for asked in group:
+                    if not asked.result.done():
+                        asked.result.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+
+    async def _write(self, group: list[_Asked]) -> None:
+        try:
+            async with self._database.write() as connection:
+                rows = [await _one(connection, asked.make()) for asked in group]
+        except Exception:
+            if len(group) == 1:
+                raise
+            for asked in group:
+                await self._write_alone(asked)
+            return
+        for asked, row in zip(group, rows, strict=True):
+            if not asked.result.done():
+                asked.result.set_result(row)
+
+    async def _write_alone(self, asked: _Asked) -> None:
+        try:
+            await self._write([asked])
+        except Exception as error:  # noqa: BLE001 - it is handed to who asked
+            if not asked.result.done():
+                asked.result.set_exception(error)
+
+
+async def _one(connection: AsyncConnection, statement: Update) -> Result:
+    return (await connection.execute(statement)).one_or_none()

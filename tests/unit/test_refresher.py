@@ -1,0 +1,181 @@
+"""The refresher: what is wanted is fresh before anybody asks; what nobody wants is left alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from connector.refresher import Refresher
+from connector.runtime import Runtime
+from connector.simulator.person import Person
+from tests.unit.workbench import ACCOUNT, FACEBOOK, Workbench, someone, workbench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Workbench]:
+    with workbench(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def runtime(bench: Workbench) -> AsyncIterator[Runtime]:
+    async with bench.runtime() as opened:
+        yield opened
+
+
+@pytest.fixture
+def refresher(bench: Workbench, runtime: Runtime) -> Refresher:
+    return Refresher(runtime.due, runtime.tokens, now=bench.clock.now)
+
+
+async def test_a_token_that_is_used_is_renewed_ahead(
+    bench: Workbench, runtime: Runtime, refresher: Refresher
+) -> None:
+    await bench.connect(runtime)
+    first = await runtime.tokens.get(ACCOUNT)
+    await runtime.tokens.check_store()
+    assert await refresher.refresh_due() == 0
+    bench.clock.advance(3600 - 100)
+    assert await refresher.refresh_due() == 1
+    assert bench.refreshes == 1
+    renewed = await runtime.tokens.get(ACCOUNT)
+    assert renewed.value != first.value
+    assert not renewed.is_short
+    assert await refresher.refresh_due() == 0
+
+
+async def test_what_nobody_uses_is_not_minted(
+    bench: Workbench, runtime: Runtime, refresher: Refresher
+) -> None:
+    await bench.connect(runtime)
+    await runtime.tokens.get(ACCOUNT)
+    await runtime.tokens.check_store()
+    for _ in range(24):
+        bench.clock.advance(3600)
+        await refresher.refresh_due()
+    assert bench.refreshes == 1, "the first was wanted; what was minted then is not"
+
+
+async def test_used_in_one_process_and_renewed_by_another(
+    bench: Workbench, runtime: Runtime, refresher: Refresher
+) -> None:
+    async with bench.runtime() as other:
+        await bench.connect(other)
+        await other.tokens.get(ACCOUNT)
+        await other.tokens.check_store()
+        bench.clock.advance(3600 - 100)
+        assert await refresher.refresh_due() == 1
+        await other.tokens.check_store()
+        assert not (await other.tokens.get(ACCOUNT)).is_short
+    assert bench.refreshes == 1
+    assert runtime.tokens.memory.names() == [], "memory is for those who ask"
+
+
+async def test_a_use_is_written_down_once_for_each_mint(
+    bench: Workbench, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row written on every read is what others suffer from."""
+    await bench.connect(runtime)
+    noted = []
+    note_used = runtime.due.note_used
+
+    async def note(used: list[object]) -> None:
+        noted.append(len(used))
+        await note_used(used)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runtime.due, "note_used", note)
+    for _ in range(5):
+        for _ in range(100):
+            await runtime.tokens.get(ACCOUNT)
+        await runtime.tokens.check_store()
+    assert noted == [1]
+
+
+async def test_a_grant_that_dies_idle_is_kept_alive(bench: Workbench) -> None:
+    bench.configure(acme='refresh_token = { rotation = "none", idle = "10d" }')
+    async with bench.runtime() as runtime:
+        await bench.connect(runtime)
+        refresher = Refresher(runtime.due, runtime.tokens, now=bench.clock.now)
+        for _ in range(79):
+            bench.clock.advance(86_400 / 10)
+            assert await refresher.refresh_due() == 0
+        bench.clock.advance(86_400 / 10)
+        assert await refresher.refresh_due() == 1
+        bench.clock.advance(8 * 86_400)
+        assert await refresher.refresh_due() == 1
+    assert bench.refreshes == 2
+
+
+async def test_a_token_that_is_exchanged_is_renewed_at_half_its_life(bench: Workbench) -> None:
+    async with bench.runtime() as runtime:
+        with someone() as ada:
+            await _consent(bench, runtime, ada)
+        refresher = Refresher(runtime.due, runtime.tokens, now=bench.clock.now)
+        bench.clock.advance(29 * 86_400)
+        assert await refresher.refresh_due() == 0
+        bench.clock.advance(86_400)
+        assert await refresher.refresh_due() == 1
+        account = await runtime.accounts.require(FACEBOOK)
+        assert account.grant is not None
+        assert account.grant.terms.expires_at is not None
+        assert account.grant.terms.expires_at > bench.clock.now() + 59 * 86_400
+
+
+async def _consent(bench: Workbench, runtime: Runtime, ada: Person) -> None:
+    await bench.consent(runtime, ada, FACEBOOK, provider="facebook")
+
+
+async def test_a_failure_is_tried_again_and_stops_no_other(
+    bench: Workbench, runtime: Runtime, refresher: Refresher
+) -> None:
+    for name in ("acme/one", "acme/two"):
+        await bench.connect(runtime, name)
+        await runtime.tokens.get(name)
+    await runtime.tokens.check_store()
+    bench.clock.advance(3600 - 100)
+    bench.fault("status", status=503)
+    assert await refresher.refresh_due() == 2
+    assert bench.refreshes == 2
+    bench.clock.advance(2)
+    assert await refresher.refresh_due() == 1
+    assert bench.refreshes == 3
+    accounts = await runtime.accounts.all()
+    assert [account.generation for account in accounts] == [2, 2]
+
+
+async def test_many_at_once_are_bounded(
+    bench: Workbench, runtime: Runtime, refresher: Refresher
+) -> None:
+    names = [f"acme/{number}" for number in range(60)]
+    for name in names:
+        await bench.connect(runtime, name)
+        await runtime.tokens.get(name)
+    await runtime.tokens.check_store()
+    bench.clock.advance(3600 - 100)
+    bench.fault("hold", gate="all", times=None)
+    refreshing = asyncio.create_task(refresher.refresh_due())
+    await bench.held("all", 32)
+    assert bench.refreshes == 32, "the rest of the room is for other providers"
+    bench.simulator.faults.clear()
+    bench.release("all")
+    assert await refreshing == 60
+    assert bench.refreshes == 60
+
+
+async def test_it_runs_until_it_is_closed(
+    bench: Workbench, runtime: Runtime, refresher: Refresher
+) -> None:
+    await bench.connect(runtime)
+    await runtime.tokens.get(ACCOUNT)
+    await runtime.tokens.check_store()
+    bench.clock.advance(3600 - 100)
+    bench.fault("hold")
+    refresher.start()
+    await bench.held()
+    closing = asyncio.create_task(refresher.aclose())
+    await closing
+    bench.release()
+    await runtime.tokens._flights.drain()
+    account = await runtime.accounts.require(ACCOUNT)
+    assert account.generation == 2, "what was sent is committed"
