@@ -26,9 +26,7 @@ interrupted.
 
 def generate() -> str:
     """Give the reference of all commands."""
-    context = click.Context(
-        connector, info_name="connector", auto_envvar_prefix="CONNECTOR", max_content_width=100
-    )
+    context = click.Context(connector, info_name="connector", **connector.context_settings)
     parts = [_HEAD]
     for name in COMMANDS:
         command = connector.get_command(context, name)
