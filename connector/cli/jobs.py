@@ -1,6 +1,5 @@
 """``connector jobs``: list, run, pause and resume data pulls; show their history."""
 
-import asyncio
 import difflib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,14 +10,11 @@ import click
 from connector.cli.options import common_options, json_option, option
 from connector.cli.output import print_json, print_table
 from connector.cli.session import load, opened, run_async
-from connector.errors import ConfigurationError, ConnectorError, ConsentRequired, Problem
+from connector.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
-    from connector.account import Account
-    from connector.jobs.run import JobRunner
-    from connector.runtime import Runtime
     from connector.settings import JobSettings, Settings
-    from connector.store.runs import Ending, Run
+    from connector.store.runs import Run
 
 
 @click.group(invoke_without_command=True)
@@ -51,17 +47,21 @@ def jobs(context: click.Context, config: str | None, *, json: bool) -> None:
 @option("--since", help="Begin there instead of at the cursor of the last run.")
 @common_options
 def run(job: str, account: str | None, since: str | None, config: str | None) -> None:
-    """Run JOB now, for every account that it selects."""
+    """Run JOB now, for every account that it selects.
+
+    The exit status is 0 where every run succeeded. Where runs failed it is 2 for the configuration,
+    3 where a person must consent, 4 where the provider is away or another process runs the job now,
+    5 for a sealed vault, 6 for what is not permitted, 8 for a rejected client registration, and 1
+    where the job's function failed, was killed or could not write. Where accounts failed in several
+    ways, the first of 5, 2, 8, 3, 6, 1, 4 is told: what needs a person goes before what passes.
+    """
+    from connector.cli.job_run import exit_status, run_all, summary
+
     settings = load(config)
     chosen = _require(settings, job)
-    outcomes = run_async(_run_all(settings, chosen, account, since))
-    done = sum(outcome == "succeeded" for _, outcome in outcomes)
-    click.echo(f"{job}: {done} of {len(outcomes)} succeeded")
-    for one, outcome in outcomes:
-        if outcome == "consent_required":
-            raise ConsentRequired(one.name, "its run stopped there", provider=one.provider)
-    if done < len(outcomes):
-        raise click.exceptions.Exit(1)
+    outcomes = run_async(run_all(settings, chosen, account, since))
+    click.echo(summary(job, outcomes))
+    raise click.exceptions.Exit(exit_status(job, outcomes))
 
 
 @jobs.command()
@@ -117,62 +117,6 @@ def resume(job: str, config: str | None) -> None:
 
     run_async(work())
     click.echo(f"{job}: resumed")
-
-
-async def _run_all(
-    settings: "Settings", job: "JobSettings", account: str | None, since: str | None
-) -> "list[tuple[Account, str]]":
-    async with opened(settings) as runtime:
-        runner = _runner(runtime)
-        if account is not None:
-            selected = [await runner.require_account(job, account)]
-        else:
-            selected = await runner.accounts_of(job)
-        if not selected:
-            raise ConfigurationError(
-                [
-                    Problem(
-                        settings.path.name,
-                        f"jobs.{job.name}",
-                        "selects no account",
-                        "connect one first, or change account = …",
-                    )
-                ]
-            )
-        results = await asyncio.gather(*(_run_one(runner, job, one, since) for one in selected))
-        return list(zip(selected, results, strict=True))
-
-
-async def _run_one(
-    runner: "JobRunner", job: "JobSettings", account: "Account", since: str | None
-) -> str:
-    """Run one account and print its line."""
-    try:
-        ending: Ending | None = await runner.run(job, account.name, due_at=None, since=since)
-    except ConnectorError as error:
-        click.echo(f"{account.name}: failed: {error}")
-        return "failed"
-    if ending is None:
-        click.echo(f"{account.name}: another process runs it now")
-        return "running"
-    told = f": {ending.error}" if ending.error else ""
-    click.echo(f"{account.name}: {ending.outcome}, {ending.records} records{told}")
-    return ending.outcome
-
-
-def _runner(runtime: "Runtime") -> "JobRunner":
-    from connector.jobs.run import JobRunner
-    from connector.runtime import RuntimeCredentials
-
-    return JobRunner(
-        accounts=runtime.accounts,
-        runs=runtime.runs,
-        credentials=RuntimeCredentials(runtime),
-        folder=runtime.settings.folder,
-        hidden_variables=runtime.settings.secret_variables,
-        owner=runtime.owner,
-        now=runtime.now,
-    )
 
 
 def _require(settings: "Settings", name: str) -> "JobSettings":

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,17 @@ _OUTCOMES: Final[dict[str | None, Outcome]] = {
     None: "succeeded",
     "ConsentRequired": "consent_required",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnding(Ending):
+    """How a run ended, for whoever asked for it.
+
+    Attributes:
+        kind: of the failure: the name of an error of ours, or another word; None: it succeeded.
+    """
+
+    kind: str | None = None
 
 
 class JobRunner:
@@ -83,7 +95,7 @@ class JobRunner:
         due_at: float | None,
         since: object = None,
         on_progress: Callable[[Result], None] | None = None,
-    ) -> Ending | None:
+    ) -> RunEnding | None:
         """Run a job for one account.
 
         Args:
@@ -105,7 +117,7 @@ class JobRunner:
             return None
         logger.info("run started", extra=self._fields(run, "run.started"))
         child = CallableRun(self._order(job, run, since), self._credentials, on_progress)
-        ending = Ending(outcome="failed", error="a bug of Connector's")
+        ending = RunEnding(outcome="failed", error="a bug of Connector's", kind="Bug")
         try:
             ending = _ending(await child.run())
         except asyncio.CancelledError:
@@ -159,10 +171,11 @@ class JobRunner:
         return {"action": action, "job": run.job, "account": run.account, "run": run.id}
 
 
-def _ending(result: Result, *, interruption: str | None = None) -> Ending:
+def _ending(result: Result, *, interruption: str | None = None) -> RunEnding:
     """Give what is written of a child's result."""
     outcome = _OUTCOMES.get(result.kind, "failed")
-    return Ending(
+    return RunEnding(
+        kind=result.kind,
         outcome="interrupted" if interruption else outcome,
         records=result.records,
         batches=result.batches,

@@ -1,0 +1,150 @@
+"""Runs of a job that a person asks for: a line for each account, and one exit status of all."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from connector import errors
+from connector.account import Account
+from connector.cli.main import printable_line
+from connector.cli.session import opened
+from connector.errors import ConfigurationError, ConnectorError, Problem, TemporarilyUnavailable
+from connector.jobs.run import JobRunner, RunEnding
+from connector.runtime import Runtime, RuntimeCredentials
+from connector.settings import JobSettings, Settings
+
+#: Which exit status is told where accounts failed in several ways: first what keeps every account
+#: from running, then what only a person can mend, last what passes by itself.
+PRECEDENCE: Final = (5, 2, 8, 3, 6, 1, 4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one account's run.
+
+    Attributes:
+        account: its name.
+        line: for people.
+        error: why it failed; None: it succeeded.
+        exit_code: of that failure.
+    """
+
+    account: str
+    line: str
+    error: str | None = None
+    exit_code: int = 0
+
+
+async def run_all(
+    settings: Settings, job: JobSettings, account: str | None, since: str | None
+) -> list[Outcome]:
+    """Run a job and print a line as each account's run ends.
+
+    Args:
+        settings: the configuration.
+        job: which one.
+        account: only this one; None: every one that the job selects.
+        since: replaces the cursor.
+
+    Raises:
+        ConfigurationError: the job selects no account.
+        UnknownAccount: there is no such account, or the job does not select it.
+        VaultSealed, TemporarilyUnavailable: as `open_runtime`.
+    """
+    async with opened(settings) as runtime:
+        runner = make_runner(runtime)
+        selected = await _select(settings, runner, job, account)
+        runs = (_run_one(runner, job, one.name, since) for one in selected)
+        # a bug in one run is told when the others have ended
+        results = await asyncio.gather(*runs, return_exceptions=True)
+    outcomes: list[Outcome] = []
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+        outcomes.append(result)
+    return outcomes
+
+
+def make_runner(runtime: Runtime) -> JobRunner:
+    """Make what runs jobs in this process."""
+    return JobRunner(
+        accounts=runtime.accounts,
+        runs=runtime.runs,
+        credentials=RuntimeCredentials(runtime),
+        folder=runtime.settings.folder,
+        hidden_variables=runtime.settings.secret_variables,
+        owner=runtime.owner,
+        now=runtime.now,
+    )
+
+
+def summary(job: str, outcomes: Sequence[Outcome]) -> str:
+    """Say in one line what came of all runs."""
+    succeeded = sum(outcome.error is None for outcome in outcomes)
+    return f"{job}: {succeeded} of {len(outcomes)} succeeded"
+
+
+def exit_status(job: str, outcomes: Sequence[Outcome]) -> int:
+    """Give the exit status of all runs; the failure that it tells is named on standard error."""
+    failures = [outcome for outcome in outcomes if outcome.error is not None]
+    if not failures:
+        return 0
+    telling = min(failures, key=lambda outcome: PRECEDENCE.index(outcome.exit_code))
+    line = f"connector: job {job} failed for {telling.account}: {telling.error}"
+    click.echo(printable_line(line), err=True)
+    return telling.exit_code
+
+
+async def _select(
+    settings: Settings, runner: JobRunner, job: JobSettings, account: str | None
+) -> list[Account]:
+    """Give the accounts to run for."""
+    if account is not None:
+        return [await runner.require_account(job, account)]
+    selected = await runner.accounts_of(job)
+    if not selected:
+        remedy = "connect one first, or change account = …"
+        key = f"jobs.{job.name}"
+        raise ConfigurationError([Problem(settings.path.name, key, "selects no account", remedy)])
+    return selected
+
+
+async def _run_one(runner: JobRunner, job: JobSettings, account: str, since: str | None) -> Outcome:
+    """Run one account and print its line."""
+    try:
+        ending = await runner.run(job, account, due_at=None, since=since)
+    except ConnectorError as error:
+        outcome = _refused(account, "failed", error)
+    else:
+        if ending is None:
+            busy = TemporarilyUnavailable("another process runs it now")
+            outcome = _refused(account, "not run", busy)
+        else:
+            outcome = _ended(account, ending)
+    click.echo(printable_line(outcome.line))
+    return outcome
+
+
+def _refused(account: str, what: str, error: ConnectorError) -> Outcome:
+    line = f"{account}: {what}: {error}"
+    return Outcome(account=account, line=line, error=str(error), exit_code=error.exit_code)
+
+
+def _ended(account: str, ending: RunEnding) -> Outcome:
+    line = f"{account}: {ending.outcome}, {ending.records} records"
+    if ending.kind is None:
+        return Outcome(account=account, line=line)
+    error = ending.error or ending.outcome
+    return Outcome(
+        account=account, line=f"{line}: {error}", error=error, exit_code=_exit_code(ending.kind)
+    )
+
+
+def _exit_code(kind: str) -> int:
+    """Give the exit status of a kind of failure: that of our error of this name, else 1."""
+    error = getattr(errors, kind, None)
+    is_ours = isinstance(error, type) and issubclass(error, ConnectorError)
+    return error.exit_code if is_ours else 1  # type: ignore[union-attr]

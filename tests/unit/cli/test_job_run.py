@@ -1,0 +1,128 @@
+"""``connector jobs run``: which accounts, what is printed, and the exit status."""
+
+import pytest
+
+from connector.cli.job_run import Outcome, exit_status
+from tests.unit.cli.conftest import Commands
+from tests.unit.workbench import ACCOUNT, dead_owner, run_apart
+
+ONE = "def pull(api, context): return [{'id': 1}]"
+FAILING = """
+def pull(api, context):
+    raise ValueError("the data is odd")
+"""
+
+
+def claim(commands: Commands, owner: str | None = None) -> None:
+    """Have a run of the job under way in another process."""
+
+    async def work() -> None:
+        async with commands.bench.runtime() as runtime:
+            await runtime.runs.claim("pull", ACCOUNT, None, owner=owner or runtime.owner, now=1)
+
+    run_apart(work)
+
+
+class TestExitStatus:
+    def test_done(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        commands.write(ONE)
+        assert commands.run("jobs", "run", "pull") == 0
+        assert commands.out == "acme/ads: succeeded, 1 records\npull: 1 of 1 succeeded\n"
+        assert commands.err == ""
+
+    def test_the_function_fails(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        commands.write(FAILING)
+        assert commands.run("jobs", "run", "pull") == 1
+        place = f"({commands.bench.folder}/pulls.py, line 3)"
+        error = f"ValueError: the data is odd {place}"
+        assert commands.out.splitlines()[0] == f"acme/ads: failed, 0 records: {error}"
+        assert commands.err == f"connector: job pull failed for acme/ads: {error}\n"
+
+    def test_the_provider_is_away(self, commands: Commands) -> None:
+        commands.bench.connect_apart(is_expired=True)
+        commands.bench.fault("status", times=None)
+        commands.write(ONE)
+        assert commands.run("jobs", "run", "pull") == 4
+        assert "job pull failed for acme/ads: " in commands.err
+        assert "Try again at 2" in commands.err
+
+    def test_a_wrong_client_secret(self, commands: Commands) -> None:
+        commands.bench.connect_apart(is_expired=True)
+        (commands.bench.folder / "acme.secret").write_text("wrong")
+        commands.write(ONE)
+        assert commands.run("jobs", "run", "pull") == 8
+        assert "rejects our client registration" in commands.err
+
+    def test_a_provider_that_is_not_configured(self, commands: Commands) -> None:
+        commands.bench.connect_apart(is_expired=True)
+        commands.configure(replace=("[providers.acme]", "[providers.other]"))  # type: ignore[arg-type]
+        commands.write(ONE)
+        assert commands.run("jobs", "run", "pull") == 2
+        assert "providers.acme" in commands.err
+
+    def test_a_sealed_vault(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        (commands.bench.folder / "root.key").write_text("00" * 32)
+        assert commands.run("jobs", "run", "pull") == 5
+        assert "The vault is sealed" in commands.err
+
+    def test_another_process_runs_it(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        commands.write(ONE)
+        claim(commands)
+        assert commands.run("jobs", "run", "pull") == 4
+        assert commands.out.startswith("acme/ads: not run: another process runs it now.")
+        assert "another process runs it now. Try again later." in commands.err
+
+    def test_a_process_that_is_gone_keeps_nobody_waiting(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        commands.write(ONE)
+        claim(commands, dead_owner())
+        assert commands.run("jobs", "run", "pull") == 0
+
+    def test_a_consent_that_ended(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        commands.bench.simulator.state.revoke("ada")
+        commands.write("def pull(api, context):\n    api.get('me').raise_for_status()")
+        assert commands.run("jobs", "run", "pull") == 3
+        assert "connector connect acme --account acme/ads" in commands.err
+
+    def test_a_request_to_another_origin(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        commands.write("def pull(api, context):\n    api.get('https://elsewhere.example/')")
+        assert commands.run("jobs", "run", "pull") == 6
+        assert "https://elsewhere.example" in commands.err
+
+    @pytest.mark.parametrize(
+        ("statuses", "told"),
+        [
+            ((0, 0), 0),
+            ((0, 4), 4),
+            ((4, 1), 1),
+            ((1, 3, 4), 3),
+            ((3, 8), 8),
+            ((1, 6), 6),
+            ((6, 3), 3),
+            ((8, 2, 3), 2),
+            ((2, 5), 5),
+        ],
+    )
+    def test_the_most_telling_one(
+        self, statuses: tuple[int, ...], told: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        outcomes = [
+            Outcome(account=f"a{code}", line="", error="odd" if code else None, exit_code=code)
+            for code in statuses
+        ]
+        assert exit_status("pull", outcomes) == told
+        expected = f"connector: job pull failed for a{told}: odd\n" if told else ""
+        assert capsys.readouterr().err == expected
+
+    def test_what_a_terminal_would_obey_is_shown(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        commands.write("def pull(api, context): raise ValueError('\\x1b[2J')")
+        assert commands.run("jobs", "run", "pull") == 1
+        assert "\x1b" not in commands.out + commands.err
+        assert "\\x1b[2J" in commands.out
