@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from connector import errors
-from connector.account import Account
+from connector.account import Account, Active, ConsentRequired
 from connector.cli.main import printable_line
 from connector.cli.session import opened
 from connector.errors import ConfigurationError, ConnectorError, Problem, TemporarilyUnavailable
@@ -46,11 +46,12 @@ async def run_all(
     Args:
         settings: the configuration.
         job: which one.
-        account: only this one; None: every one that the job selects.
+        account: only this one; None: every active one that the job selects.
         since: replaces the cursor.
 
     Raises:
         ConfigurationError: the job selects no account.
+        ConsentRequired: it selects none that is active.
         UnknownAccount: there is no such account, or the job does not select it.
         VaultSealed, TemporarilyUnavailable: as `open_runtime`.
     """
@@ -101,7 +102,7 @@ def exit_status(job: str, outcomes: Sequence[Outcome]) -> int:
 async def _select(
     settings: Settings, runner: JobRunner, job: JobSettings, account: str | None
 ) -> list[Account]:
-    """Give the accounts to run for."""
+    """Give the accounts to run for; those that are left out are told on standard error."""
     if account is not None:
         return [await runner.require_account(job, account)]
     selected = await runner.accounts_of(job)
@@ -109,7 +110,21 @@ async def _select(
         remedy = "connect one first, or change account = …"
         key = f"jobs.{job.name}"
         raise ConfigurationError([Problem(settings.path.name, key, "selects no account", remedy)])
-    return selected
+    active = [one for one in selected if isinstance(one.state, Active)]
+    if not active:
+        first = selected[0]
+        raise errors.ConsentRequired(first.name, why_inactive(first), provider=first.provider)
+    for one in selected:
+        if one not in active:
+            click.echo(f"connector: {one.name} is left out: {why_inactive(one)}", err=True)
+    return active
+
+
+def why_inactive(account: Account) -> str:
+    """Say why an account is not active."""
+    if isinstance(account.state, ConsentRequired):
+        return account.state.reason
+    return "nobody has consented yet"
 
 
 async def _run_one(runner: JobRunner, job: JobSettings, account: str, since: str | None) -> Outcome:

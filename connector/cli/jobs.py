@@ -43,11 +43,11 @@ def jobs(context: click.Context, config: str | None, *, json: bool) -> None:
 
 @jobs.command()
 @click.argument("job")
-@option("--account", help="Only this account.")
+@option("--account", help="Only this account, whatever its state.")
 @option("--since", help="Begin there instead of at the cursor of the last run.")
 @common_options
 def run(job: str, account: str | None, since: str | None, config: str | None) -> None:
-    """Run JOB now, for every account that it selects.
+    """Run JOB now, for every active account that it selects.
 
     The exit status is 0 where every run succeeded. Where runs failed it is 2 for the configuration,
     3 where a person must consent, 4 where the provider is away or another process runs the job now,

@@ -126,3 +126,47 @@ class TestExitStatus:
         assert commands.run("jobs", "run", "pull") == 1
         assert "\x1b" not in commands.out + commands.err
         assert "\\x1b[2J" in commands.out
+
+
+class TestAccounts:
+    def pending(self, commands: Commands, name: str = "acme/asked") -> None:
+        async def work() -> None:
+            async with commands.bench.runtime() as runtime:
+                await runtime.consents.begin("acme", name)
+
+        run_apart(work)
+
+    def ended(self, commands: Commands, name: str) -> None:
+        commands.bench.connect_apart(name, person="grace")
+        assert commands.run("revoke", name) == 0
+
+    def test_only_active_ones(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        self.pending(commands)
+        self.ended(commands, "acme/ended")
+        commands.write(ONE)
+        assert commands.run("jobs", "run", "pull") == 0
+        assert commands.out == "acme/ads: succeeded, 1 records\npull: 1 of 1 succeeded\n"
+        assert commands.err.splitlines() == [
+            "connector: acme/asked is left out: nobody has consented yet",
+            "connector: acme/ended is left out: revoked by its owner here",
+        ]
+
+    def test_one_that_is_named(self, commands: Commands) -> None:
+        commands.bench.connect_apart()
+        self.pending(commands)
+        commands.write(ONE)
+        assert commands.run("jobs", "run", "pull", "--account", "acme/asked") == 3
+        assert commands.out.splitlines()[-1] == "pull: 0 of 1 succeeded"
+        assert "connector connect acme --account acme/asked" in commands.err
+
+    def test_none_is_active(self, commands: Commands) -> None:
+        self.pending(commands)
+        assert commands.run("jobs", "run", "pull") == 3
+        assert "Account acme/asked needs consent: nobody has consented yet" in commands.err
+
+    def test_none_is_selected(self, commands: Commands) -> None:
+        commands.bench.connect_apart("beta/ads")
+        assert commands.run("jobs", "run", "pull") == 2
+        assert "jobs.pull: selects no account (connect one first" in commands.err
+        assert commands.run("jobs", "run", "pull", "--account", "beta/ads") == 6
