@@ -24,6 +24,7 @@ from connector.revoke import Revoker
 from connector.runtime import Runtime, RuntimeCredentials, open_runtime
 from connector.settings import Settings
 from connector.web.app import make_app
+from connector.web.run_starter import RunStarter
 from connector.web.server import PortTaken, Server, TrustedPeer, bind_loopback, bind_unix
 
 logger = logging.getLogger(__name__)
@@ -86,11 +87,13 @@ class Daemon:
             logger.warning(message, extra={"action": "notify.unavailable"})
         for name in self._settings.providers:
             await _check_provider(runtime, name)
-        app = make_app(runtime)
+        runner = self._runner(runtime)
+        starter = RunStarter(runner)
+        app = make_app(runtime, starter)
         servers = [Server(app, tcp)]
         if unix:
             servers.append(Server(TrustedPeer(app), unix))
-        timer = Timer(self._settings.jobs, self._runner(runtime), now=runtime.now)
+        timer = Timer(self._settings.jobs, runner, now=runtime.now)
         refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
         settling = asyncio.create_task(_settle(runtime), name="revocation debts")
         loop = asyncio.get_running_loop()
@@ -116,7 +119,7 @@ class Daemon:
             settling.cancel()
             await asyncio.gather(settling, return_exceptions=True)
             await refresher.aclose()
-            await timer.aclose()
+            await asyncio.gather(timer.aclose(), starter.aclose())
             for server in servers:
                 await server.aclose()
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,8 +1,6 @@
 """``connector jobs``: list, run, pause and resume data pulls; show their history."""
 
 import difflib
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +23,8 @@ def jobs(context: click.Context, config: str | None, *, json: bool) -> None:
     """List the jobs: schedule, next due time and last outcome."""
     if context.invoked_subcommand is not None:
         return
+    from connector.web.job_views import job_view
+
     settings = load(config)
 
     async def work() -> tuple[dict[str, "Run"], frozenset[str], float]:
@@ -32,7 +32,11 @@ def jobs(context: click.Context, config: str | None, *, json: bool) -> None:
             return await runtime.runs.latest(), await runtime.runs.paused(), runtime.now()
 
     latest, paused, now = run_async(work())
-    views = [_job_view(job, latest.get(name), paused, now) for name, job in settings.jobs.items()]
+    views = [
+        job_view(job, latest.get(name), is_paused=name in paused, now=now)
+        | ({"next": "paused"} if name in paused else {})
+        for name, job in settings.jobs.items()
+    ]
     if json:
         print_json(views)
         return
@@ -71,6 +75,8 @@ def run(job: str, account: str | None, since: str | None, config: str | None) ->
 @json_option
 def history(job: str | None, limit: int, config: str | None, *, json: bool) -> None:
     """Show the last runs, of JOB or of all jobs."""
+    from connector.web.job_views import run_view
+
     settings = load(config)
     if job is not None:
         _require(settings, job)
@@ -81,7 +87,7 @@ def history(job: str | None, limit: int, config: str | None, *, json: bool) -> N
 
     runs = run_async(work())
     if json:
-        print_json([_run_view(one) for one in runs])
+        print_json([run_view(one) for one in runs])
         return
     columns = ("started", "job", "account", "outcome", "records", "took", "error")
     print_table(columns, [_run_row(one) for one in runs], empty="No runs yet.")
@@ -129,42 +135,12 @@ def _require(settings: "Settings", name: str) -> "JobSettings":
     )
 
 
-def _job_view(
-    job: "JobSettings", last: "Run | None", paused: frozenset[str], now: float
-) -> dict[str, object]:
-    due = None if job.schedule is None else job.schedule.next_after(now)
-    return {
-        "job": job.name,
-        "accounts": job.accounts.text,
-        "provider": job.provider,
-        "schedule": str(job.schedule) if job.schedule else None,
-        "next": "paused" if job.name in paused else _moment(due),
-        "last_outcome": last.outcome if last else None,
-        "records": last.records if last else None,
-        "last_error": last.error if last else None,
-    }
-
-
-def _run_view(run: "Run") -> Mapping[str, object]:
-    return {
-        "run": run.id,
-        "job": run.job,
-        "account": run.account,
-        "due_at": _moment(run.due_at),
-        "started_at": _moment(run.started_at),
-        "finished_at": _moment(run.finished_at),
-        "outcome": run.outcome,
-        "records": run.records,
-        "batches": run.batches,
-        "tokens": run.tokens,
-        "error": run.error,
-    }
-
-
 def _run_row(run: "Run") -> list[str]:
+    from connector.accounts_view import rfc3339
+
     took = "-" if run.finished_at is None else f"{run.finished_at - run.started_at:.1f} s"
     return [
-        _moment(run.started_at) or "-",
+        rfc3339(run.started_at) or "-",
         run.job,
         run.account,
         run.outcome,
@@ -172,10 +148,3 @@ def _run_row(run: "Run") -> list[str]:
         took,
         run.error or "-",
     ]
-
-
-def _moment(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

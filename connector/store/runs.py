@@ -132,12 +132,16 @@ class RunStore:
         async with self._database.write() as connection:
             await connection.execute(update(RunRow).where(col(RunRow.id) == run.id).values(values))
 
-    async def history(self, job: str | None, *, limit: int) -> list[Run]:
-        """Give the last runs, the newest first."""
+    async def history(
+        self, job: str | None, *, account: str | None = None, limit: int
+    ) -> list[Run]:
+        """Give the last runs, of one job or account where they are named, the newest first."""
         newest_first = (col(RunRow.started_at).desc(), col(RunRow.id))
         statement = select(RunRow).order_by(*newest_first).limit(limit)
         if job is not None:
             statement = statement.where(col(RunRow.job) == job)
+        if account is not None:
+            statement = statement.where(col(RunRow.account) == account)
         async with self._database.read() as connection:
             return [_read_run(row) for row in await connection.execute(statement)]
 

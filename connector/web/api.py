@@ -1,19 +1,15 @@
-"""The HTTP API besides tokens: accounts, and links that lead a person to consent."""
-
-import json
+"""The HTTP API besides tokens and jobs: accounts, and links that lead a person to consent."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from connector.account_name import check_account_name
-from connector.accounts_view import account_view
+from connector.accounts_view import account_view, rfc3339
+from connector.revoke import Revoker
 from connector.runtime import Runtime
+from connector.web.body import UnusableBody, read_object
 from connector.web.connect_link import ConnectLinks
-from connector.web.problems import problem
-
-#: No request to this API needs more.
-LARGEST_BODY = 64 * 1024
 
 
 class Api:
@@ -27,12 +23,19 @@ class Api:
     def __init__(self, runtime: Runtime, links: ConnectLinks) -> None:
         self._runtime = runtime
         self._links = links
+        self._revoker = Revoker(
+            accounts=runtime.accounts,
+            debts=runtime.revocations,
+            directory=runtime.directory,
+            now=runtime.now,
+        )
 
     def routes(self) -> list[Route]:
         """Give the routes; that of one account comes last, since names hold slashes."""
         return [
             Route("/v1/accounts", self.accounts, methods=["GET"]),
             Route("/v1/consents", self.begin_consent, methods=["POST"]),
+            Route("/v1/accounts/{account:path}/revoke", self.revoke, methods=["POST"]),
             Route("/v1/accounts/{account:path}", self.account, methods=["GET"]),
         ]
 
@@ -46,26 +49,38 @@ class Api:
         account = await self._runtime.accounts.require(request.path_params["account"])
         return JSONResponse(account_view(account))
 
+    async def revoke(self, request: Request) -> Response:
+        """Destroy an account's tokens and revoke them at the provider.
+
+        What the provider has not confirmed yet is answered 202: the daemon tries again.
+        """
+        name = request.path_params["account"]
+        outcome = await self._revoker.revoke(name)
+        self._runtime.tokens.forget(name)
+        retry_at = outcome.retry_at
+        return JSONResponse(
+            {
+                "account": name,
+                "confirmed": outcome.is_confirmed,
+                "offered": outcome.is_offered,
+                "cause": outcome.cause or None,
+                "retry_at": rfc3339(retry_at.timestamp()) if retry_at else None,
+            },
+            status_code=200 if outcome.is_confirmed else 202,
+        )
+
     async def begin_consent(self, request: Request) -> Response:
         """Make a connect link for an account."""
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            return problem(415, "unsupported-media-type", "the body must be application/json")
-        body = await request.body()
-        if len(body) > LARGEST_BODY:
-            return problem(413, "content-too-large", f"at most {LARGEST_BODY} bytes")
-        try:
-            wish = json.loads(body)
-            provider, account = wish["provider"], wish["account"]
-        except (ValueError, KeyError, TypeError):
-            return problem(400, "bad-request", "provider and account are needed")
+        wish = await read_object(request)
+        provider, account = wish.get("provider"), wish.get("account")
         if not isinstance(provider, str) or not isinstance(account, str):
-            return problem(400, "bad-request", "provider and account must be strings")
+            raise UnusableBody(400, "bad-request", "provider and account are needed, as strings")
         try:
             check_account_name(account)
         except ValueError as error:
-            return problem(400, "bad-request", str(error))
+            raise UnusableBody(400, "bad-request", str(error)) from None
         if provider not in self._runtime.settings.providers:
-            return problem(400, "bad-request", f"there is no provider {provider!r}")
+            raise UnusableBody(400, "bad-request", f"there is no provider {provider!r}")
         started, url = await self._links.make(provider, account)
         return JSONResponse(
             {"connect_url": url, "consent": started.id}, headers={"Cache-Control": "no-store"}

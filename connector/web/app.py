@@ -5,7 +5,7 @@ import logging
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,16 +13,25 @@ from connector.errors import ConnectorError
 from connector.runtime import Runtime
 from connector.web.access import AccessCheck
 from connector.web.api import Api
+from connector.web.body import UnusableBody
 from connector.web.connect_link import ConnectLinks
+from connector.web.job_runs import JobRuns
+from connector.web.openapi import openapi
 from connector.web.problems import answer_error, problem
 from connector.web.redirection import Redirection
+from connector.web.run_starter import RunStarter
 from connector.web.tokens import Tokens
 
 logger = logging.getLogger(__name__)
 
 
-def make_app(runtime: Runtime) -> Starlette:
-    """Make the application of a daemon."""
+def make_app(runtime: Runtime, starter: RunStarter) -> Starlette:
+    """Make the application of a daemon.
+
+    Args:
+        runtime: the daemon's objects.
+        starter: begins runs that are asked for.
+    """
     daemon = runtime.settings.daemon
     providers = runtime.settings.providers
     host = f"[{daemon.host}]" if ":" in daemon.host else daemon.host
@@ -41,14 +50,17 @@ def make_app(runtime: Runtime) -> Starlette:
         routes=[
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
+            Route("/openapi.json", _describe, methods=["GET"]),
             *Tokens(runtime).routes(),
             *Api(runtime, links).routes(),
+            *JobRuns(runtime, starter).routes(),
             *links.routes(),
             *redirection.routes(),
         ],
         middleware=[Middleware(BugGuard), Middleware(AccessCheck, hosts=hosts)],
         exception_handlers={
             ConnectorError: answer_error,
+            UnusableBody: _unusable,
             404: _not_found,
             405: _not_allowed,
         },
@@ -57,6 +69,15 @@ def make_app(runtime: Runtime) -> Starlette:
 
 async def _alive(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+async def _describe(_request: Request) -> Response:
+    return JSONResponse(openapi())
+
+
+async def _unusable(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, UnusableBody)  # noqa: S101 - registered for these alone
+    return problem(error.status, error.name, error.detail)
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:

@@ -111,6 +111,39 @@ class TestAccounts:
         assert unix.get("/v1/accounts/none").status_code == 404
 
 
+class TestJobs:
+    def test_a_run_that_is_asked_for(self, installation: Installation, unix: httpx2.Client) -> None:
+        """It goes on behind the answer, and is stopped in order with the daemon."""
+        installation.connect("ads", "acme/ads")
+        installation.configure(
+            """
+            [jobs.slow]
+            account = "acme/*"
+            run = "slow:pull"
+            destination = { to = "jsonl:out.jsonl" }
+            """
+        )
+        (installation.folder / "slow.py").write_text(
+            "import time\n"
+            "def pull(api, context):\n"
+            "    yield [{'run': context.run_id}]\n"
+            "    time.sleep(600)\n"
+        )
+        daemon = installation.serve()
+        begun = unix.post("/v1/jobs/slow/runs")
+        assert begun.status_code == 202
+        run = begun.json()["runs"][0]["run"]
+        out = installation.folder / "out.jsonl"
+        while not out.exists() or run not in out.read_text():
+            assert daemon.poll() is None
+        (shown,) = unix.get("/v1/runs", params={"job": "slow"}).json()
+        assert (shown["run"], shown["outcome"]) == (run, "running")
+        status, _, log = installation.stop(daemon)
+        assert status == 0, log
+        outcomes = installation.rows("SELECT id, outcome FROM run", database="vault.db")
+        assert outcomes == [(run, "interrupted")]
+
+
 class TestAccess:
     def test_socket_is_ours_alone(self, installation: Installation) -> None:
         installation.serve()

@@ -135,9 +135,11 @@ async def test_the_history_is_newest_first_and_cut(stores: Stores) -> None:
     for seconds in range(5):
         run = await _claim(stores, due_at=None, now=SOME_TIME + seconds)
         await stores.runs.finish(run, Ending(outcome="succeeded"), now=SOME_TIME + seconds)
-    await _claim(stores, job="other", now=SOME_TIME + 2.5)
+    other = await _claim(stores, job="other", account="acme/two", now=SOME_TIME + 2.5)
     history = await stores.runs.history(None, limit=4)
     assert [run.started_at - SOME_TIME for run in history] == [4, 3, 2.5, 2]
+    assert await stores.runs.history(None, account="acme/two", limit=4) == [other]
+    assert await stores.runs.history("insights", account="acme/two", limit=4) == []
     only = await stores.runs.history("other", limit=4)
     assert [run.job for run in only] == ["other"]
 

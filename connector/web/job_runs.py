@@ -1,0 +1,115 @@
+"""The HTTP API of jobs: which there are, what came of their runs, and a run now."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from connector import errors
+from connector.account import Account, Active, ConsentRequired
+from connector.runtime import Runtime
+from connector.settings import JobSettings
+from connector.web.body import UnusableBody, read_object
+from connector.web.job_views import job_view, run_view
+from connector.web.problems import problem
+from connector.web.run_starter import RunStarter
+
+DEFAULT_LIMIT: Final = 20
+MOST_RUNS: Final = 1000
+#: What the body of a request for a run may say.
+_MEMBERS: Final = frozenset({"account", "since"})
+
+
+class JobRuns:
+    """Routes of jobs and runs.
+
+    Args:
+        runtime: the daemon's objects.
+        starter: begins runs.
+    """
+
+    def __init__(self, runtime: Runtime, starter: RunStarter) -> None:
+        self._runtime = runtime
+        self._jobs: Mapping[str, JobSettings] = runtime.settings.jobs
+        self._starter = starter
+
+    def routes(self) -> list[Route]:
+        """Give the routes."""
+        return [
+            Route("/v1/jobs", self.jobs, methods=["GET"]),
+            Route("/v1/jobs/{job}/runs", self.start, methods=["POST"]),
+            Route("/v1/runs", self.runs, methods=["GET"]),
+        ]
+
+    async def jobs(self, _request: Request) -> Response:
+        """List the jobs of the configuration, each with its last run."""
+        latest, paused = await self._runtime.runs.latest(), await self._runtime.runs.paused()
+        now = self._runtime.now()
+        views = [
+            job_view(job, latest.get(name), is_paused=name in paused, now=now)
+            for name, job in self._jobs.items()
+        ]
+        return JSONResponse(views)
+
+    async def runs(self, request: Request) -> Response:
+        """List the last runs, the newest first."""
+        query = request.query_params
+        text = query.get("limit", str(DEFAULT_LIMIT))
+        limit = int(text) if text.isdecimal() and len(text) <= len(str(MOST_RUNS)) else 0
+        if not 1 <= limit <= MOST_RUNS:
+            return problem(400, "bad-request", f"limit must be a number from 1 to {MOST_RUNS}")
+        runs = await self._runtime.runs.history(
+            query.get("job"), account=query.get("account"), limit=limit
+        )
+        return JSONResponse([run_view(run) for run in runs])
+
+    async def start(self, request: Request) -> Response:
+        """Begin a run of a job now, for every active account that it selects or for one."""
+        name = request.path_params["job"]
+        job = self._jobs.get(name)
+        if job is None:
+            return problem(404, "unknown-job", f"there is no job {name!r}", members={"job": name})
+        wish = await read_object(request, is_optional=True)
+        account = wish.get("account")
+        if account is not None and not isinstance(account, str):
+            raise UnusableBody(400, "bad-request", "account must be a string")
+        unknown = sorted(wish.keys() - _MEMBERS)
+        if unknown:
+            detail = f"{unknown[0]!r} is not known here: account and since are"
+            raise UnusableBody(400, "bad-request", detail)
+        accounts = await self._select(job, account)
+        if not accounts:
+            detail = f"job {name} selects no account: connect one first"
+            return problem(409, "no-account", detail, members={"job": name})
+        begun = await self._starter.start(job, [one.name for one in accounts], wish.get("since"))
+        if not any(begun.values()):
+            detail = f"job {name} runs already, for every account that was asked for"
+            return problem(409, "already-running", detail, members={"job": name})
+        runs = [
+            {"account": one, "run": run, "state": "begun" if run else "already_running"}
+            for one, run in begun.items()
+        ]
+        return JSONResponse({"job": name, "runs": runs}, status_code=202)
+
+    async def _select(self, job: JobSettings, name: str | None) -> list[Account]:
+        """Give the active accounts to run for.
+
+        Raises:
+            UnknownAccount: the one that is named does not exist, or the job does not select it.
+            ConsentRequired: it, or every account that the job selects, is not active.
+        """
+        runner = self._starter.runner
+        if name is None:
+            selected = await runner.accounts_of(job)
+        else:
+            selected = [await runner.require_account(job, name)]
+        active = [one for one in selected if isinstance(one.state, Active)]
+        if selected and not active:
+            first = selected[0]
+            reason = "nobody has consented yet"
+            if isinstance(first.state, ConsentRequired):
+                reason = first.state.reason
+            raise errors.ConsentRequired(first.name, reason, provider=first.provider)
+        return active
