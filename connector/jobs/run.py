@@ -114,7 +114,14 @@ class JobRunner:
             TemporarilyUnavailable: the store cannot be had.
         """
         await self._write_endings()
-        run = await self.runs.claim(job.name, account, due_at, owner=self._owner, now=self._now())
+        run = await self.runs.claim(
+            job.name,
+            account,
+            due_at,
+            owner=self._owner,
+            now=self._now(),
+            deadline=job.deadline,
+        )
         if run is None:
             return None
         logger.info("run started", extra=self._fields(run, "run.started"))

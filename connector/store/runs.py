@@ -2,13 +2,14 @@
 
 A slot (job, account, due time) is claimed by inserting its row: a UNIQUE constraint lets one of
 any number of daemons do it (CHECKLIST 169), and another one lets one run of a job for an account be
-under way at a time. A run whose owner is gone is marked as interrupted.
+under way at a time. A run whose owner is gone, or whose deadline has long passed, is marked as
+interrupted: of an owner on another host, or in another PID namespace, nothing else can be known.
 """
 
 import json
 import secrets
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +19,12 @@ from sqlmodel import col
 from connector.store.database import Database
 from connector.store.owner import is_gone
 from connector.store.tables import JobRow, RunRow
+
+#: At its deadline a run is killed by its own process, within seconds: what stands as running this
+#: long after has no such process any more. Longer than the clocks of two hosts differ (seconds).
+GRACE: Final = 300.0
+#: A run of unknown deadline is over after this (seconds).
+_UNKNOWN_DEADLINE: Final = 86_400.0
 
 Outcome = Literal["running", "succeeded", "failed", "consent_required", "interrupted"]
 
@@ -32,6 +39,7 @@ class Run:
         account: the account's name.
         due_at: the slot; None where a person asked for it.
         started_at, finished_at: seconds since the epoch.
+        deadline_at: when it is killed; None where its program told none.
         outcome: how it ended; ``running`` while it has not.
         error: why it failed, in a few words.
         records: written.
@@ -46,6 +54,7 @@ class Run:
     account: str
     due_at: float | None
     started_at: float
+    deadline_at: float | None
     finished_at: float | None
     outcome: Outcome
     error: str | None
@@ -79,7 +88,14 @@ class RunStore:
         self._database = database
 
     async def claim(
-        self, job: str, account: str, due_at: float | None, *, owner: str, now: float
+        self,
+        job: str,
+        account: str,
+        due_at: float | None,
+        *,
+        owner: str,
+        now: float,
+        deadline: float | None = None,
     ) -> Run | None:
         """Begin a run; None where its slot is taken or another run of it is under way.
 
@@ -89,6 +105,7 @@ class RunStore:
             due_at: the slot; None where a person asks.
             owner: who runs it.
             now: seconds since the epoch.
+            deadline: seconds after which its process kills it; None where it is not known.
 
         Raises:
             TemporarilyUnavailable: the database cannot be had (so for every method here).
@@ -99,6 +116,7 @@ class RunStore:
             account=account,
             due_at=due_at,
             started_at=now,
+            deadline_at=None if deadline is None else now + deadline,
             finished_at=None,
             outcome="running",
             error=None,
@@ -180,25 +198,39 @@ class RunStore:
     async def _is_running(
         self, connection: AsyncConnection, job: str, account: str, now: float
     ) -> bool:
-        """Tell whether a run is under way; mark those whose owner is gone."""
+        """Tell whether a run is under way; mark those that cannot be."""
         running = await connection.execute(
-            select(col(RunRow.id), col(RunRow.owner)).where(
+            select(RunRow).where(
                 col(RunRow.job) == job,
                 col(RunRow.account) == account,
                 col(RunRow.outcome) == "running",
             )
         )
         is_running = False
-        for run_id, owner in running.all():
-            if not is_gone(owner, is_local=self._database.is_sqlite):
+        for run in map(_read_run, running.all()):
+            error = self._interruption(run, now)
+            if error is None:
                 is_running = True
                 continue
             await connection.execute(
                 update(RunRow)
-                .where(col(RunRow.id) == run_id)
-                .values(outcome="interrupted", finished_at=now, error="its process is gone")
+                .where(col(RunRow.id) == run.id)
+                .values(outcome="interrupted", finished_at=now, error=error)
             )
         return is_running
+
+    def _interruption(self, run: Run, now: float) -> str | None:
+        """Say why a run that stands as running is not; None: it may well be."""
+        if is_gone(run.owner, is_local=self._database.is_sqlite):
+            return "its process is gone"
+        deadline_at = run.deadline_at
+        if deadline_at is None:
+            deadline_at = run.started_at + _UNKNOWN_DEADLINE
+        return (
+            "its deadline passed, and nothing was heard of it"
+            if now > deadline_at + GRACE
+            else None
+        )
 
 
 def _read_run(row: Row[Any]) -> Run:

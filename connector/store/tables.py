@@ -194,6 +194,7 @@ class RunRow(SQLModel, table=True):
     account: str
     due_at: float | None = None  # None: asked for by a person
     started_at: float = Field(index=True)
+    deadline_at: float | None = None  # None: a program that wrote none began it
     finished_at: float | None = None
     outcome: str
     error: str | None = Field(default=None, sa_type=ForeignText)

@@ -2,10 +2,11 @@
 
 import asyncio
 
+import pytest
 from sqlalchemy import insert
 
 from connector.store.owner import new_owner
-from connector.store.runs import Ending, Run, RunStore
+from connector.store.runs import GRACE, Ending, Run, RunStore
 from connector.store.tables import RunRow
 from connector.testing import SOME_TIME, Stores
 
@@ -129,6 +130,43 @@ async def test_what_a_dead_process_ran_is_interrupted(
     dead = next(one for one in await stores.runs.history(None, limit=5) if one.id != run.id)
     assert (dead.outcome, dead.finished_at) == ("interrupted", SOME_TIME + 9)
     assert dead.error
+
+
+def _elsewhere() -> str:
+    """Name an owner in another PID namespace of this host; its process cannot be looked for."""
+    boot_id, namespace, _, start_time, number = new_owner().split(":")
+    return f"{boot_id}:{namespace}0:1:{start_time}:{number}"
+
+
+@pytest.mark.parametrize("is_this_host", [True, False])
+async def test_what_nobody_can_look_at_is_interrupted_after_its_deadline(
+    stores: Stores, *, is_this_host: bool
+) -> None:
+    claim = stores.runs.claim
+    owner = _elsewhere() if is_this_host else "another:1:1:1:host"
+    lost = await claim("insights", "acme/one", DUE, owner=owner, now=SOME_TIME, deadline=60)
+    assert lost is not None
+    assert lost.deadline_at == SOME_TIME + 60
+    end = SOME_TIME + 60 + GRACE
+    if is_this_host or not stores.database.is_sqlite:  # one host alone has a SQLite file
+        assert await claim("insights", "acme/one", None, owner=new_owner(), now=end) is None
+    run = await claim("insights", "acme/one", None, owner=new_owner(), now=end + 0.1)
+    assert run is not None
+    kept = next(one for one in await stores.runs.history(None, limit=5) if one.id == lost.id)
+    assert (kept.outcome, kept.finished_at) == ("interrupted", end + 0.1)
+    assert kept.error
+
+
+async def test_a_run_of_unknown_deadline_is_over_after_a_day(stores: Stores) -> None:
+    """An older program began it."""
+    claim = stores.runs.claim
+    assert await claim("insights", "acme/one", DUE, owner=_elsewhere(), now=SOME_TIME) is not None
+    day = 86_400
+    for seconds, is_claimed in ((day, False), (day + GRACE + 1, True)):
+        run = await claim(
+            "insights", "acme/one", None, owner=new_owner(), now=SOME_TIME + seconds, deadline=60
+        )
+        assert (run is not None) == is_claimed
 
 
 async def test_the_history_is_newest_first_and_cut(stores: Stores) -> None:

@@ -420,6 +420,25 @@ class TestOneAtATime:
         assert outcomes.pop(left.id) == "interrupted"
         assert list(outcomes.values()) == ["succeeded"]
 
+    async def test_a_run_of_another_container_gives_way_after_its_deadline(
+        self, bench: Workbench, runtime: Runtime, jobs: Jobs
+    ) -> None:
+        boot_id, namespace, *rest = runtime.owner.split(":")
+        container = jobs.make_runner(
+            RuntimeCredentials(runtime), owner=":".join((boot_id, f"{namespace}0", *rest))
+        )
+        bench.simulator.faults.add(Fault(endpoint="api_me", kind="hold"))
+        jobs.write(ME)
+        lost = asyncio.create_task(container.run(jobs.job(), ACCOUNT, due_at=None))
+        await bench.held()
+        bench.clock.advance(60 + 301)
+        jobs.write("def pull(api, context): return []", "others")
+        assert (await jobs.run(run="others:pull")).outcome == "succeeded"
+        interrupted = (await runtime.runs.history("pull", limit=9))[-1]
+        assert interrupted.outcome == "interrupted"
+        bench.release()
+        await lost
+
 
 class TestStoreAway:
     async def test_an_ending_is_written_before_the_next_run(
