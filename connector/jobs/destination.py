@@ -1,7 +1,8 @@
 """Where records go. Records and cursor are committed together, so that a crash repeats nothing.
 
 A destination remembers, for each job and account, the cursor of the last commit. With a key, a
-record that comes again replaces the one before, and changes nothing where it is the same.
+record that comes again replaces the one before, whole, and changes nothing where it is the same;
+also within one commit the last one holds.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,14 +1,15 @@
 """Records into a table of a SQLite database.
 
 The table is made from the first records and gains a column for each new field; values keep the type
-that they came with, nested ones are JSON. The cursor stands in a table beside, written in the same
-transaction.
+that they came with, nested ones are JSON. A record replaces the one of the same key whole. The
+cursor stands in a table beside, written in the same transaction.
 """
 
 import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,8 @@ class SqliteDestination:
         self._account = account
         self._connection = open_wal(path)
         self._connection.execute(_CURSOR_TABLE)
-        self._columns: set[str] = set()
+        self._columns: dict[str, str] = {}
+        self._primary: set[str] = set()
 
     def cursor(self) -> object:
         """Give the cursor of the last commit; None where there was none."""
@@ -77,7 +79,6 @@ class SqliteDestination:
                 )
         except BaseException:
             self._connection.execute("ROLLBACK")
-            self._columns.clear()  # what was added in this transaction is gone
             raise
         self._connection.execute("COMMIT")
 
@@ -95,18 +96,15 @@ class SqliteDestination:
         return row
 
     def _write(self, rows: list[dict[str, Stored]]) -> None:
-        fields = list(dict.fromkeys(name for row in rows for name in row))
-        self._ensure_columns(fields)
-        by_fields: dict[tuple[str, ...], list[dict[str, Stored]]] = {}
-        for row in rows:
-            by_fields.setdefault(tuple(row), []).append(row)
-        for names, alike in by_fields.items():
-            statement = self._statement(names)
-            self._connection.executemany(statement, [[row[n] for n in names] for row in alike])
+        """Write rows in their order: of those with one key the last one holds."""
+        self._ensure_columns(list(dict.fromkeys(name for row in rows for name in row)))
+        orders = {names: tuple(sorted(names)) for names in {tuple(row) for row in rows}}
+        statements = {names: self._statement(names) for names in set(orders.values())}
+        for names, alike in groupby(rows, lambda row: orders[tuple(row)]):
+            values = [[row[name] for name in names] for row in alike]
+            self._connection.executemany(statements[names], values)
 
     def _ensure_columns(self, fields: list[str]) -> None:
-        if {_folded(field) for field in fields} <= self._columns:
-            return
         self._read_columns()  # another process may have made the table, or added some
         if not self._columns:
             self._create(fields)
@@ -115,20 +113,21 @@ class SqliteDestination:
                 self._connection.execute(
                     f"ALTER TABLE {_quoted(self._table)} ADD COLUMN {_quoted(field)}"
                 )
-                self._columns.add(_folded(field))
+                self._columns[_folded(field)] = field
 
     def _read_columns(self) -> None:
         rows = self._connection.execute(f"PRAGMA table_info({_quoted(self._table)})").fetchall()
-        self._columns = {_folded(row[1]) for row in rows}
-        if rows and self._key and {_folded(name) for name in self._key} not in self._unique(rows):
+        self._columns = {_folded(row[1]): row[1] for row in rows}
+        self._primary = {_folded(row[1]) for row in rows if row[5]}
+        if rows and self._key and {_folded(name) for name in self._key} not in self._unique():
             raise sqlite3.IntegrityError(
                 f"table {self._table} was made with another key than {', '.join(self._key)}: "
                 "move it away, or give the job its old key again"
             )
 
-    def _unique(self, columns: list[tuple[object, ...]]) -> list[set[str]]:
+    def _unique(self) -> list[set[str]]:
         """Give the sets of columns that are unique together: the primary key, and indexes."""
-        found = [{_folded(str(row[1])) for row in columns if row[5]}]
+        found = [self._primary]
         indexes = self._connection.execute(f"PRAGMA index_list({_quoted(self._table)})")
         for _, index, is_unique, _, is_partial in indexes.fetchall():
             if is_unique and not is_partial:
@@ -137,21 +136,28 @@ class SqliteDestination:
         return found
 
     def _create(self, fields: list[str]) -> None:
-        columns = [_quoted(field) for field in fields]
+        self._columns = {_folded(field): field for field in reversed(fields)}
+        columns = [_quoted(field) for field in reversed(self._columns.values())]
         if self._key:
             columns.append(f"PRIMARY KEY ({', '.join(map(_quoted, self._key))})")
         self._connection.execute(f"CREATE TABLE {_quoted(self._table)} ({', '.join(columns)})")
-        self._columns = {_folded(field) for field in fields}
 
     def _statement(self, names: tuple[str, ...]) -> str:
-        """Give an INSERT that replaces a record of the same key, where anything differs."""
+        """Give an INSERT that replaces a record of the same key, where anything differs.
+
+        What the record does not name becomes what a new row would have there: APIs leave out what
+        is empty, and JSON Lines replace whole records too.
+        """
         columns = ", ".join(map(_quoted, names))
         places = ", ".join("?" * len(names))
         insert = f"INSERT INTO {_quoted(self._table)} ({columns}) VALUES ({places})"  # noqa: S608 - quoted
         if not self._key:
             return insert
         conflict = ", ".join(map(_quoted, self._key))
-        others = [_quoted(name) for name in names if name not in self._key]
+        kept = (self._primary - {_folded(name) for name in names}) | {
+            _folded(name) for name in self._key
+        }
+        others = [_quoted(name) for folded, name in self._columns.items() if folded not in kept]
         if not others:
             return f"{insert} ON CONFLICT ({conflict}) DO NOTHING"
         changes = ", ".join(f"{name} = excluded.{name}" for name in others)
