@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from connector.account import Account
 from connector.errors import ConnectorError
-from connector.store.due import DueAccount, DueStore
+from connector.store.due import DueStore
 from connector.token_source import TokenSource
 
 logger = logging.getLogger(__name__)
@@ -93,19 +94,19 @@ class Refresher:
         while len(self._under_way) >= BATCH // 2:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
-    def _begin(self, account: DueAccount) -> asyncio.Task[None]:
+    def _begin(self, account: Account) -> asyncio.Task[None]:
         task = asyncio.create_task(self._refresh(account), name=f"due {account.name}")
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         return task
 
-    async def _refresh(self, account: DueAccount) -> None:
+    async def _refresh(self, account: Account) -> None:
         of_provider = self._by_provider.setdefault(
             account.provider, asyncio.Semaphore(PROVIDER_CONCURRENCY)
         )
         async with of_provider, self._all:
             try:
-                await self._tokens.refresh_due(account.name, account.generation)
+                await self._tokens.refresh_due(account)
             except ConnectorError:
                 return  # told where it happened; the account is due again when it may be
             except Exception:

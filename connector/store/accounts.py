@@ -15,7 +15,7 @@ from connector.errors import UnknownAccount, VaultSealed
 from connector.secret import Secret
 from connector.store.account_rows import place, read_account
 from connector.store.database import Database
-from connector.store.tables import AccountRow
+from connector.store.tables import ACCOUNT, AccountRow
 from connector.vault.vault import Vault
 
 
@@ -43,7 +43,7 @@ class AccountStore:
             return None
         async with self._database.read() as connection:
             row = (
-                await connection.execute(select(AccountRow).where(col(AccountRow.name) == name))
+                await connection.execute(select(ACCOUNT).where(ACCOUNT.c.name == name))
             ).one_or_none()
         return None if row is None else read_account(row)
 

@@ -42,6 +42,8 @@ __all__ = ["APPLICATION_ID", "BUSY_TIMEOUT", "Database", "check_file", "prepare_
 
 #: How long a writer waits for another one, in seconds; longer is an error to be told.
 BUSY_TIMEOUT: Final = 10.0
+POOL_SIZE: Final = 10
+POOL_OVERFLOW: Final = 5
 
 #: Execution option: the statement with which a transaction of SQLite begins; "": none begins.
 _BEGIN: Final = "connector_begin"
@@ -181,6 +183,9 @@ def _sqlite_engine(url: URL, busy_timeout: float) -> AsyncEngine:
             query={"mode": "rw", "uri": "true"},
         ),
         hide_parameters=True,
+        # connections beyond these are closed after each use, and each is a thread to be ended
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
         pool_timeout=busy_timeout,
         connect_args={"isolation_level": None, "timeout": busy_timeout},
     )
@@ -254,8 +259,8 @@ def _postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
         pool_pre_ping=True,
-        pool_size=5,
-        max_overflow=10,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
         pool_timeout=busy_timeout,
         connect_args={
             "options": f"{own_options} {_POSTGRES_OPTIONS}".strip(),

@@ -12,26 +12,13 @@ from typing import Final
 from sqlalchemy import or_, select, update
 from sqlmodel import col
 
+from connector.account import Account
+from connector.store.account_rows import read_account
 from connector.store.database import Database
-from connector.store.tables import AccountRow
+from connector.store.tables import ACCOUNT, AccountRow
 
 #: A claimed account is taken up by nobody else for so long: more than a refresh takes (45 s).
 CLAIM_TIME: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DueAccount:
-    """An account that was claimed.
-
-    Attributes:
-        name: the account's.
-        provider: its provider's name in the configuration.
-        generation: that it had.
-    """
-
-    name: str
-    provider: str
-    generation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +46,7 @@ class DueStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, *, now: float, limit: int) -> list[DueAccount]:
+    async def claim(self, *, now: float, limit: int) -> list[Account]:
         """Claim accounts that are due, the longest overdue first.
 
         Args:
@@ -85,17 +72,12 @@ class DueStore:
         async with self._database.write() as connection:
             ids = (await connection.execute(due)).scalars().all()
             rows = await connection.execute(
-                update(AccountRow)
-                .where(col(AccountRow.id).in_(ids))
+                update(ACCOUNT)
+                .where(ACCOUNT.c.id.in_(ids))
                 .values(due_at=now + CLAIM_TIME)
-                .returning(
-                    col(AccountRow.name), col(AccountRow.provider), col(AccountRow.generation)
-                )
+                .returning(*ACCOUNT.c)
             )
-            return [
-                DueAccount(name=name, provider=provider, generation=generation)
-                for name, provider, generation in rows
-            ]
+            return [read_account(row) for row in rows]
 
     async def note_used(self, used: Sequence[Used]) -> None:
         """Have tokens renewed ahead that were used; an earlier due time stays."""

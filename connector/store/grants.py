@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Update, case, or_, update
-from sqlmodel import col
 
 from connector.account import Account, Attempt, SealedTokens, Terms, Trouble
 from connector.oauth.token import TokenSet
@@ -31,9 +30,10 @@ from connector.store.due import CLAIM_TIME
 from connector.store.group_commit import GroupCommit
 from connector.store.owner import is_gone
 from connector.store.pending_write import PendingWrite
-from connector.store.tables import AccountRow
+from connector.store.tables import ACCOUNT
 from connector.vault.vault import Vault
 
+_COLUMNS: Final = ACCOUNT.c
 #: Longer than the deadline of a token request (30 s) plus the commit after it.
 LEASE_DURATION: Final = 45.0
 
@@ -139,13 +139,11 @@ class GrantStore:
         The tokens of an owner that comes late count: they show that the grant lives, though another
         owner, whose copy of the old refresh token was refused meanwhile, has given it up.
         """
-        was_active = col(AccountRow.state) == "active"
+        was_active = _COLUMNS.state == "active"
         values = {
             "state": "active",
             "reason": None,
-            "state_since": case(
-                (was_active, col(AccountRow.state_since)), else_=write.terms.minted_at
-            ),
+            "state_since": case((was_active, _COLUMNS.state_since), else_=write.terms.minted_at),
         }
         return await self._write_tokens(write, values)
 
@@ -189,23 +187,23 @@ class GrantStore:
     ) -> Update:
         now = self._database.lease_now()
         return (
-            update(AccountRow)
+            update(ACCOUNT)
             .where(
-                col(AccountRow.id) == account.id,
-                col(AccountRow.generation) == account.generation,
-                col(AccountRow.state) == "active",
+                _COLUMNS.id == account.id,
+                _COLUMNS.generation == account.generation,
+                _COLUMNS.state == "active",
                 or_(
-                    col(AccountRow.lease_owner).is_(None),
-                    col(AccountRow.lease_until) <= now - patience,
-                    col(AccountRow.lease_until) > now + LEASE_DURATION + 1,  # of another boot
-                    col(AccountRow.lease_owner) == gone_owner,
+                    _COLUMNS.lease_owner.is_(None),
+                    _COLUMNS.lease_until <= now - patience,
+                    _COLUMNS.lease_until > now + LEASE_DURATION + 1,  # of another boot
+                    _COLUMNS.lease_owner == gone_owner,
                 ),
             )
             .values(
                 lease_owner=owner,
                 lease_until=now + LEASE_DURATION,
-                lease_fence=col(AccountRow.lease_fence) + 1,
-                **attempt_columns(attempt) | {"attempt_fence": col(AccountRow.lease_fence) + 1},
+                lease_fence=_COLUMNS.lease_fence + 1,
+                **attempt_columns(attempt) | {"attempt_fence": _COLUMNS.lease_fence + 1},
             )
         )
 
@@ -221,8 +219,8 @@ class GrantStore:
         """
         values = NO_LEASE | trouble_columns(trouble) | attempt_columns(unanswered)
         if trouble is not None:  # one that is due is due again when it may be tried again
-            is_claimed = col(AccountRow.due_at) < trouble.retry_at + CLAIM_TIME
-            values["due_at"] = case((is_claimed, trouble.retry_at), else_=col(AccountRow.due_at))
+            is_claimed = _COLUMNS.due_at < trouble.retry_at + CLAIM_TIME
+            values["due_at"] = case((is_claimed, trouble.retry_at), else_=_COLUMNS.due_at)
         return await self._update_one(lambda: _under_lease(account).values(values))
 
     async def require_consent(self, account: Account, reason: str, *, now: float) -> Account | None:
@@ -244,11 +242,11 @@ class GrantStore:
             name: of the account.
             reason: as it was given to `require_consent`.
         """
-        statement = update(AccountRow).where(
-            col(AccountRow.name) == name,
-            col(AccountRow.state) == "consent_required",
-            col(AccountRow.reason) == reason,
-            col(AccountRow.access_token_sealed).is_not(None),
+        statement = update(ACCOUNT).where(
+            _COLUMNS.name == name,
+            _COLUMNS.state == "consent_required",
+            _COLUMNS.reason == reason,
+            _COLUMNS.access_token_sealed.is_not(None),
         )
         await self._update_one(lambda: statement.values(state="active", reason=None))
 
@@ -273,23 +271,23 @@ class GrantStore:
             **values,
         }
         values = written | NO_LEASE | NO_ATTEMPT | NO_TROUBLE
-        statement = update(AccountRow).where(
-            col(AccountRow.id) == write.account_id, col(AccountRow.generation) == write.generation
+        statement = update(ACCOUNT).where(
+            _COLUMNS.id == write.account_id, _COLUMNS.generation == write.generation
         )
         return await self._update_one(lambda: statement.values(values))
 
     async def _update_one(self, make: Callable[[], Update]) -> Account | None:
-        row = await self._group.execute(lambda: make().returning(AccountRow))
+        row = await self._group.execute(lambda: make().returning(*_COLUMNS))
         return None if row is None else read_account(row)
 
 
 def same_generation(account: Account) -> Update:
     """Begin an UPDATE that does nothing where somebody else wrote tokens since."""
-    return update(AccountRow).where(
-        col(AccountRow.id) == account.id, col(AccountRow.generation) == account.generation
+    return update(ACCOUNT).where(
+        _COLUMNS.id == account.id, _COLUMNS.generation == account.generation
     )
 
 
 def _under_lease(account: Account) -> Update:
     fence = account.lease.fence if account.lease else -1
-    return same_generation(account).where(col(AccountRow.lease_fence) == fence)
+    return same_generation(account).where(_COLUMNS.lease_fence == fence)

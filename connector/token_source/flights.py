@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from connector.account import Account
 from connector.errors import (
     ConnectorError,
     ConsentRequired,
@@ -40,6 +41,7 @@ class Wish:
         generation: that was seen; newer tokens are as good as a refresh.
         ignore_backoff: a person asks: do not wait out an earlier failure.
         is_rejected: the API has rejected the present access token.
+        known: the account as it was read a moment ago, where it was.
         is_wanted: somebody waits for the token; else memory learns of it only where it has one.
     """
 
@@ -48,6 +50,7 @@ class Wish:
     ignore_backoff: bool = False
     is_rejected: bool = False
     is_wanted: bool = True
+    known: Account | None = None
 
 
 class Flights:
@@ -135,6 +138,7 @@ class Flights:
             wish.generation,
             ignore_backoff=wish.ignore_backoff,
             is_rejected=wish.is_rejected,
+            known=wish.known,
         )
         provider = self._directory.providers[account.provider]
         remembered = remember(account, self._accounts, provider)

@@ -221,11 +221,11 @@ class ProviderGate:
 
     async def _find(self, provider: str) -> Halt | None:
         if self._now() - self._known_at >= HALTS_AGE or self._known_at > self._now():
+            self._known_at = self._now()  # whoever comes meanwhile does not ask as well
             try:
                 self._known = await self._halts.all()
             except errors.TemporarilyUnavailable:
                 return self._known.get(provider)
-            self._known_at = self._now()
         return self._known.get(provider)
 
     def _endpoint(self, provider: str) -> _Endpoint:

@@ -87,6 +87,7 @@ class Refresh:
         *,
         ignore_backoff: bool = False,
         is_rejected: bool = False,
+        known: Account | None = None,
     ) -> Account:
         """Refresh an account, unless somebody else has since ``generation``.
 
@@ -95,6 +96,7 @@ class Refresh:
             generation: that the caller has seen; a newer one is returned as it is.
             ignore_backoff: a person asks: do not wait out an earlier failure.
             is_rejected: the API has rejected the present access token.
+            known: the account as it was read a moment ago; the lease shows whether it still is so.
 
         Raises:
             UnknownAccount: there is no such account any more.
@@ -105,7 +107,8 @@ class Refresh:
         give_up_at = self._now() + LEASE_DURATION + LONGEST_WAIT
         wait = FIRST_WAIT
         while True:
-            account, client = await self._current(name)
+            account, client = await self._current(name, known)
+            known = None
             if account.generation > generation:  # a smaller one: ours is in the journal still
                 return account
             if self._grants.lease_remaining(account) <= 0:
@@ -156,9 +159,9 @@ class Refresh:
         """Look for the answer to an attempt in the journals of this host."""
         return None if account.attempt is None else await self.settlement.kept.replay(account)
 
-    async def _current(self, name: str) -> tuple[Account, ProviderClient]:
+    async def _current(self, name: str, known: Account | None) -> tuple[Account, ProviderClient]:
         """Read an active account, and the client whose tokens it has."""
-        account = await self._accounts.require(name)
+        account = known or await self._accounts.require(name)
         if not isinstance(account.state, Active):
             raise consent_required(account)
         client = await self._directory.get(account.provider)

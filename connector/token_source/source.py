@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from connector.account import Account
 from connector.errors import (
     ConnectorError,
     RegistrationRejected,
@@ -158,17 +159,19 @@ class TokenSource:
         )
         return await self._flights.fly(wish)
 
-    async def refresh_due(self, name: str, generation: int) -> None:
+    async def refresh_due(self, account: Account) -> None:
         """Refresh an account ahead of need; memory learns of it where it has its token already.
 
         Args:
-            name: of the account.
-            generation: that it had when it was found due.
+            account: as it was found due.
 
         Raises:
             As `refresh`.
         """
-        await self._flights.fly(Wish(name=name, generation=generation, is_wanted=False))
+        wish = Wish(
+            name=account.name, generation=account.generation, is_wanted=False, known=account
+        )
+        await self._flights.fly(wish)
 
     def forget(self, name: str) -> None:
         """Forget what memory has of an account that was changed by this process."""

@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-BENCHMARKS = ("startup",)
+BENCHMARKS = ("startup", "refresher")
 
 
 def main() -> None:
