@@ -6,7 +6,6 @@ and knows no vault, no client secret and no refresh token.
 
 import asyncio
 import contextlib
-import importlib
 import inspect
 import json
 import logging
@@ -14,8 +13,7 @@ import os
 import socket
 import sqlite3
 import sys
-import traceback
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Final, cast
 
 from connector.errors import ConnectorError
@@ -23,6 +21,7 @@ from connector.jobs.channel import ChildChannel, Message
 from connector.jobs.context import JobContext
 from connector.jobs.destination import Destination, open_destination
 from connector.jobs.records import UnusableRecord, check_record
+from connector.jobs.user_module import describe_failure, load_function
 from connector.log import quiet_libraries
 from connector.resource import make_auth
 
@@ -78,7 +77,7 @@ class Pull:
         """Call the function and write what it yields."""
         import httpx2  # 100 ms; the destination is open by now
 
-        function = _load_function(
+        function = load_function(
             cast("str", self._order["run"]), cast("str", self._order["folder"])
         )
         account = self.context.account
@@ -175,20 +174,6 @@ def _logger(channel: ChildChannel) -> logging.Logger:
     return logger
 
 
-def _load_function(run: str, folder: str) -> Callable[..., object]:
-    """Import ``module:function``; modules beside the configuration are found first.
-
-    Raises:
-        ImportError, AttributeError: as Python does.
-    """
-    sys.path.insert(0, folder)
-    module_name, _, name = run.partition(":")
-    function = getattr(importlib.import_module(module_name), name)
-    if not callable(function):
-        raise ImportError(f"{run} is not callable")
-    return cast("Callable[..., object]", function)
-
-
 @contextlib.contextmanager
 def _destination_failures() -> Iterator[None]:
     """Tell failures of the destination from those of the user's function."""
@@ -206,20 +191,7 @@ def _explain(error: Exception, folder: str) -> tuple[str, str]:
         return "UnusableRecord", str(error)
     if isinstance(error, DestinationFailed):
         return "Destination", str(error)
-    return "Callable", f"{type(error).__name__}: {error}{_place(error, folder)}"
-
-
-def _place(error: Exception, folder: str) -> str:
-    """Say where a user's function failed: in the last line of theirs, not of a library's."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "/connector/jobs/" not in frame.filename
-    ]
-    theirs = [frame for frame in frames if frame.filename.startswith(f"{folder}/")]
-    for frame in (*theirs[-1:], *frames[:1]):
-        return f" ({frame.filename}, line {frame.lineno})"
-    return ""
+    return "Callable", describe_failure(error, folder)
 
 
 def _cursor_text(cursor: object) -> str:

@@ -133,6 +133,13 @@ class TestFailures:
         assert (jobs.rows("id"), jobs.cursor()) == ([(1,)], "1")
         assert (await jobs.last()).error == ending.error
 
+    async def test_a_module_that_cannot_be_imported(self, jobs: Jobs) -> None:
+        jobs.write("def pull(:")
+        ending = await jobs.run()
+        assert ending.error == f"SyntaxError: invalid syntax ({jobs.bench.folder}/pulls.py, line 1)"
+        ending = await jobs.run(run="nowhere:pull")
+        assert ending.error == "ModuleNotFoundError: No module named 'nowhere'"
+
     @pytest.mark.parametrize(
         ("code", "says"),
         [
