@@ -1,4 +1,4 @@
-"""``connector jobs``: list, run, pause and resume data pulls; show their history."""
+"""``connector jobs``: list, check, run, pause and resume data pulls; show their history."""
 
 import difflib
 from typing import TYPE_CHECKING
@@ -91,6 +91,28 @@ def history(job: str | None, limit: int, config: str | None, *, json: bool) -> N
         return
     columns = ("started", "job", "account", "outcome", "records", "took", "error")
     print_table(columns, [_run_row(one) for one in runs], empty="No runs yet.")
+
+
+@jobs.command()
+@click.argument("job")
+@common_options
+@json_option
+def check(job: str, config: str | None, *, json: bool) -> None:
+    """Check JOB without running it, and say what to do.
+
+    Its configuration, its function (imported in a process of its own), its destination, and the
+    accounts that it selects. The exit status is 0, or that of the first problem: 2 for the
+    configuration, the function or the destination, 3 where a person must consent.
+    """
+    from connector.cli.job_check import examine_job, exit_status, show
+
+    settings = load(config)
+    findings = run_async(examine_job(settings, _require(settings, job)))
+    if json:
+        print_json([finding.view() for finding in findings])
+    else:
+        show(findings)
+    raise click.exceptions.Exit(exit_status(findings))
 
 
 @jobs.command()
