@@ -10,6 +10,7 @@ import click
 from connector import errors
 from connector.account import Account, Active, ConsentRequired
 from connector.cli.main import printable_line
+from connector.cli.run_display import RunDisplay
 from connector.cli.session import opened
 from connector.errors import ConfigurationError, ConnectorError, Problem, TemporarilyUnavailable
 from connector.jobs.run import JobRunner, RunEnding
@@ -41,7 +42,7 @@ class Outcome:
 async def run_all(
     settings: Settings, job: JobSettings, account: str | None, since: str | None
 ) -> list[Outcome]:
-    """Run a job and print a line as each account's run ends.
+    """Run a job and print a line as each account's run ends, and a summary.
 
     Args:
         settings: the configuration.
@@ -58,7 +59,8 @@ async def run_all(
     async with opened(settings) as runtime:
         runner = make_runner(runtime)
         selected = await _select(settings, runner, job, account)
-        runs = (_run_one(runner, job, one.name, since) for one in selected)
+        display = RunDisplay()
+        runs = (_run_one(runner, job, one.name, since, display) for one in selected)
         # a bug in one run is told when the others have ended
         results = await asyncio.gather(*runs, return_exceptions=True)
     outcomes: list[Outcome] = []
@@ -66,6 +68,8 @@ async def run_all(
         if isinstance(result, BaseException):
             raise result
         outcomes.append(result)
+    succeeded = sum(outcome.error is None for outcome in outcomes)
+    display.line(f"{job.name}: {succeeded} of {len(outcomes)} succeeded")
     return outcomes
 
 
@@ -80,12 +84,6 @@ def make_runner(runtime: Runtime) -> JobRunner:
         owner=runtime.owner,
         now=runtime.now,
     )
-
-
-def summary(job: str, outcomes: Sequence[Outcome]) -> str:
-    """Say in one line what came of all runs."""
-    succeeded = sum(outcome.error is None for outcome in outcomes)
-    return f"{job}: {succeeded} of {len(outcomes)} succeeded"
 
 
 def exit_status(job: str, outcomes: Sequence[Outcome]) -> int:
@@ -127,7 +125,9 @@ def why_inactive(account: Account) -> str:
     return "nobody has consented yet"
 
 
-async def _run_one(runner: JobRunner, job: JobSettings, account: str, since: str | None) -> Outcome:
+async def _run_one(
+    runner: JobRunner, job: JobSettings, account: str, since: str | None, display: RunDisplay
+) -> Outcome:
     """Run one account and print its line."""
     try:
         ending = await runner.run(job, account, due_at=None, since=since)
@@ -139,7 +139,7 @@ async def _run_one(runner: JobRunner, job: JobSettings, account: str, since: str
             outcome = _refused(account, "not run", busy)
         else:
             outcome = _ended(account, ending)
-    click.echo(printable_line(outcome.line))
+    display.line(outcome.line)
     return outcome
 
 

@@ -59,12 +59,11 @@ def run(job: str, account: str | None, since: str | None, config: str | None) ->
     where the job's function failed, was killed or could not write. Where accounts failed in several
     ways, the first of 5, 2, 8, 3, 6, 1, 4 is told: what needs a person goes before what passes.
     """
-    from connector.cli.job_run import exit_status, run_all, summary
+    from connector.cli.job_run import exit_status, run_all
 
     settings = load(config)
     chosen = _require(settings, job)
     outcomes = run_async(run_all(settings, chosen, account, since))
-    click.echo(summary(job, outcomes))
     raise click.exceptions.Exit(exit_status(job, outcomes))
 
 

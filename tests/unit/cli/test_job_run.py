@@ -1,5 +1,9 @@
 """``connector jobs run``: which accounts, what is printed, and the exit status."""
 
+import os
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from connector.cli.job_run import Outcome, exit_status
@@ -170,3 +174,30 @@ class TestAccounts:
         assert commands.run("jobs", "run", "pull") == 2
         assert "jobs.pull: selects no account (connect one first" in commands.err
         assert commands.run("jobs", "run", "pull", "--account", "beta/ads") == 6
+
+
+class TestReader:
+    def test_one_that_goes_away_ends_no_run(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As in ``connector jobs run pull | head -1``."""
+        commands.bench.connect_apart()
+        commands.bench.connect_apart("acme/other", person="grace")
+        commands.write(
+            """
+            import time
+            def pull(api, context):
+                if context.account == "acme/other":
+                    time.sleep(1)
+                return [{"id": 1}]
+            """
+        )
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w") as gone:
+            monkeypatch.setattr("sys.stdout", gone)
+            assert commands.run("jobs", "run", "pull") == 0
+        monkeypatch.undo()
+        with closing(sqlite3.connect(commands.bench.folder / "ads.db")) as destination:
+            rows = destination.execute("SELECT * FROM t").fetchall()
+        assert len(rows) == 2
