@@ -59,10 +59,10 @@ async def run_all(
     async with opened(settings) as runtime:
         runner = make_runner(runtime)
         selected = await _select(settings, runner, job, account)
-        display = RunDisplay()
-        runs = (_run_one(runner, job, one.name, since, display) for one in selected)
-        # a bug in one run is told when the others have ended
-        results = await asyncio.gather(*runs, return_exceptions=True)
+        with RunDisplay(job.name, len(selected)) as display:
+            runs = (_run_one(runner, job, one.name, since, display) for one in selected)
+            # a bug in one run is told when the others have ended
+            results = await asyncio.gather(*runs, return_exceptions=True)
     outcomes: list[Outcome] = []
     for result in results:
         if isinstance(result, BaseException):
@@ -130,7 +130,13 @@ async def _run_one(
 ) -> Outcome:
     """Run one account and print its line."""
     try:
-        ending = await runner.run(job, account, due_at=None, since=since)
+        ending = await runner.run(
+            job,
+            account,
+            due_at=None,
+            since=since,
+            on_progress=lambda result: display.note(account, result.records),
+        )
     except ConnectorError as error:
         outcome = _refused(account, "failed", error)
     else:
@@ -139,7 +145,7 @@ async def _run_one(
             outcome = _refused(account, "not run", busy)
         else:
             outcome = _ended(account, ending)
-    display.line(outcome.line)
+    display.end(outcome.line)
     return outcome
 
 
