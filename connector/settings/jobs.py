@@ -9,8 +9,9 @@ from typing import Final
 from connector.account_name import parse_glob
 from connector.providers.provider import Provider
 from connector.schedule import Every, Schedule, parse_schedule
+from connector.secret import SecretReference
 from connector.settings.tables import absolute_sqlite_url
-from connector.settings.values import DestinationSettings, JobSettings
+from connector.settings.values import DestinationSettings, JobSettings, VaultSettings
 from connector.toml_section import Section
 
 #: A run that takes longer is hung; an hour is long for a pull of one account.
@@ -21,31 +22,39 @@ JITTER_SHARE: Final = 0.1
 LONGEST_JITTER: Final = 30.0
 
 _SCHEDULE: Final = 'write schedule = "every 15m", or five cron fields and their timezone'
+_DESTINATION: Final = 'write "sqlite:///ads.db" or "jsonl:ads.jsonl"'
+_APART: Final = 'name another file: "sqlite:///ads.db"'
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _CALLABLE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _TABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def read_jobs(section: Section, providers: Mapping[str, Provider]) -> dict[str, JobSettings]:
+def read_jobs(
+    section: Section, providers: Mapping[str, Provider], vault: VaultSettings
+) -> dict[str, JobSettings]:
     """Read all jobs.
 
     Args:
         section: the whole configuration.
         providers: that it has, for jobs that name one.
+        vault: that it has, which no job may write into.
     """
+    taken = _vault_files(vault)
     jobs: dict[str, JobSettings] = {}
     for name, table in section.sections("jobs"):
         if _NAME.fullmatch(name) is None:
             table.problem("", "is not a job's name", "use a-z, 0-9, '-' and '_'")
             continue
-        job = _read_job(name, table, providers)
+        job = _read_job(name, table, providers, taken)
         table.finish()
         if job is not None:
             jobs[name] = job
     return jobs
 
 
-def _read_job(name: str, table: Section, providers: Mapping[str, Provider]) -> JobSettings | None:
+def _read_job(
+    name: str, table: Section, providers: Mapping[str, Provider], taken: frozenset[Path]
+) -> JobSettings | None:
     glob = table.parsed("account", parse_glob, None, 'write account = "acme/*"')
     provider = table.optional_text("provider")
     if "account" not in table and provider is None:
@@ -64,7 +73,7 @@ def _read_job(name: str, table: Section, providers: Mapping[str, Provider]) -> J
     elif _CALLABLE.fullmatch(run) is None:
         remedy = 'write run = "my_package.pulls:insights"'
         table.problem("run", f"{run!r} is not of the form module:function", remedy)
-    destination = _read_destination(name, table.section("destination"))
+    destination = _read_destination(name, table.section("destination"), taken)
     jitter = table.duration("jitter", _default_jitter(schedule)) or 0.0
     deadline = table.duration("deadline", None)
     if deadline == 0:
@@ -96,7 +105,9 @@ def _default_jitter(schedule: Schedule | None) -> float:
     return LONGEST_JITTER if schedule is not None else 0.0
 
 
-def _read_destination(job: str, section: Section) -> DestinationSettings | None:
+def _read_destination(
+    job: str, section: Section, taken: frozenset[Path]
+) -> DestinationSettings | None:
     to = section.text("to", is_required=True)
     table = section.text("table", job.replace("-", "_"))
     if _TABLE.fullmatch(table) is None:
@@ -105,16 +116,26 @@ def _read_destination(job: str, section: Section) -> DestinationSettings | None:
     section.finish()
     is_sqlite = to.startswith("sqlite:///")
     if to in {"sqlite:///", "jsonl:"} or (is_sqlite and ":memory:" in to):
-        section.problem("to", "names no file", 'write "sqlite:///ads.db" or "jsonl:ads.jsonl"')
+        section.problem("to", "names no file", _DESTINATION)
         return None
     if is_sqlite:
-        return DestinationSettings(
-            url=absolute_sqlite_url(to, section.folder), table=table, key=key
-        )
-    if to.startswith("jsonl:"):
+        url = absolute_sqlite_url(to, section.folder)
+    elif to.startswith("jsonl:"):
         path = Path(to.removeprefix("jsonl:")).expanduser()
         url = f"jsonl:{(section.folder / path).resolve()}"
-        return DestinationSettings(url=url, table=table, key=key)
-    if to:
-        section.problem("to", "is no destination", 'write "sqlite:///ads.db" or "jsonl:ads.jsonl"')
-    return None
+    else:
+        if to:
+            section.problem("to", "is no destination", _DESTINATION)
+        return None
+    if Path(url.removeprefix("sqlite:///").removeprefix("jsonl:")) in taken:
+        section.problem("to", "is the vault: records would be written among its secrets", _APART)
+        return None
+    return DestinationSettings(url=url, table=table, key=key)
+
+
+def _vault_files(vault: VaultSettings) -> frozenset[Path]:
+    """Give the files of the vault's database, where it is known and has files."""
+    if isinstance(vault.url, SecretReference) or not vault.url.startswith("sqlite:///"):
+        return frozenset()
+    path = vault.url.removeprefix("sqlite:///")
+    return frozenset(Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal"))

@@ -103,7 +103,7 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
         notify=read_notify(section.section("notify")),
         providers=providers,
         registrations=registrations,
-        jobs=read_jobs(section, providers),
+        jobs=read_jobs(section, providers, vault),
         secret_variables=_secret_variables(table, merged) | _vault_variables(vault, overrides),
     )
     section.finish()

@@ -144,6 +144,36 @@ def test_what_is_wrong_is_told(
     assert remedy in found.remedy
 
 
+@pytest.mark.parametrize(
+    "to",
+    [
+        "sqlite:///vault.db",
+        "sqlite:///./elsewhere/../vault.db",
+        "sqlite:///{folder}/vault.db",
+        "sqlite:///link.db",
+        "jsonl:vault.db",
+        "jsonl:vault.db-wal",
+    ],
+)
+def test_the_vault_is_no_destination(tmp_path: Path, to: str) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "vault.db")
+    text = LEAST.replace("sqlite:///ads.db", to.replace("{folder}", str(tmp_path)))
+    found = problem(tmp_path, text)
+    assert found.key == "jobs.insights.destination.to"
+    assert found.message == "is the vault: records would be written among its secrets"
+    assert found.remedy == 'name another file: "sqlite:///ads.db"'
+    elsewhere = '[vault]\nurl = "postgresql://localhost/vault"\n'
+    assert "insights" in load(tmp_path, elsewhere + text).jobs
+
+
+def test_a_vault_in_another_place_is_no_destination_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "insights" in load(tmp_path, LEAST).jobs
+    monkeypatch.setenv("CONNECTOR_VAULT_URL", "sqlite:///ads.db")
+    assert problem(tmp_path, LEAST).key == "jobs.insights.destination.to"
+
+
 @pytest.mark.parametrize("name", ["Insights", "a b", "a/b", "-a", "ä"])
 def test_what_is_no_job_s_name(tmp_path: Path, name: str) -> None:
     found = problem(tmp_path, LEAST.replace("jobs.insights", f'jobs."{name}"'))
