@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from connector.cli.main import printable_line
 from connector.cli.options import common_options, json_option, option
 from connector.cli.output import print_json, print_table
 from connector.cli.session import load, opened, run_async
@@ -41,7 +42,7 @@ def jobs(context: click.Context, config: str | None, *, json: bool) -> None:
         print_json(views)
         return
     columns = ("job", "accounts", "schedule", "next", "last outcome", "records")
-    rows = [[str(view[column.replace(" ", "_")] or "-") for column in columns] for view in views]
+    rows = [[_cell(view[column.replace(" ", "_")]) for column in columns] for view in views]
     print_table(columns, rows, empty="No jobs. Declare one: [jobs.NAME] in config.toml")
 
 
@@ -156,6 +157,11 @@ def _require(settings: "Settings", name: str) -> "JobSettings":
     )
 
 
+def _cell(value: object) -> str:
+    """Show a value in a table; what is not known as a dash."""
+    return "-" if value is None else printable_line(str(value))
+
+
 def _run_row(run: "Run") -> list[str]:
     from connector.accounts_view import rfc3339
 
@@ -167,5 +173,5 @@ def _run_row(run: "Run") -> list[str]:
         run.outcome,
         str(run.records),
         took,
-        run.error or "-",
+        _cell(run.error),
     ]

@@ -183,7 +183,8 @@ class JobRunner:
 
 
 def _ending(result: Result, *, interruption: str | None = None) -> RunEnding:
-    """Give what is written of a child's result."""
+    """Give what is written of a child's result; its error in one line, as lists show it."""
+    told = interruption or result.error
     outcome = _OUTCOMES.get(result.kind, "failed")
     return RunEnding(
         kind=result.kind,
@@ -191,6 +192,6 @@ def _ending(result: Result, *, interruption: str | None = None) -> RunEnding:
         records=result.records,
         batches=result.batches,
         tokens=result.tokens,
-        error=interruption or result.error,
+        error=None if told is None else " ".join(told.split()),
         cursor=result.cursor,
     )

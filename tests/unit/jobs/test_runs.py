@@ -133,6 +133,16 @@ class TestFailures:
         assert (jobs.rows("id"), jobs.cursor()) == ([(1,)], "1")
         assert (await jobs.last()).error == ending.error
 
+    async def test_an_error_of_several_lines_is_noted_in_one(self, jobs: Jobs) -> None:
+        code = """
+        def pull(api, context):
+            raise ValueError("the data\\n  is\\r\\n\\todd\\u2028")
+        """
+        ending = await jobs.run(code)
+        place = f"({jobs.bench.folder}/pulls.py, line 3)"
+        assert ending.error == f"ValueError: the data is odd {place}"
+        assert (await jobs.last()).error == ending.error
+
     async def test_a_module_that_cannot_be_imported(self, jobs: Jobs) -> None:
         jobs.write("def pull(:")
         ending = await jobs.run()
