@@ -20,7 +20,7 @@ from connector.errors import ConnectorError
 from connector.jobs.channel import ChildChannel, Message
 from connector.jobs.context import JobContext
 from connector.jobs.destination import Destination, open_destination
-from connector.jobs.records import UnusableRecord, check_record
+from connector.jobs.records import UnusableRecord, take_record
 from connector.jobs.user_module import describe_failure, load_function
 from connector.log import quiet_libraries
 from connector.resource import make_auth
@@ -115,17 +115,17 @@ class Pull:
     def _add(self, item: object) -> None:
         """Take one record, or a batch of them, which is committed at once."""
         if isinstance(item, Mapping):
-            self._pending.append(self._checked(item))
+            self._pending.append(self._taken(item))
             if len(self._pending) >= BATCH_SIZE:
                 self._commit()
             return
         if not isinstance(item, Iterable) or isinstance(item, (str, bytes)):
             raise UnusableRecord(f"the function yielded {type(item).__name__}, not a record")
-        self._pending.extend(self._checked(record) for record in item)
+        self._pending.extend(self._taken(record) for record in item)
         self._commit()
 
-    def _checked(self, record: object) -> Mapping[str, object]:
-        return check_record(record, self._key, self.records + len(self._pending) + 1)
+    def _taken(self, record: object) -> Mapping[str, object]:
+        return take_record(record, self._key, self.records + len(self._pending) + 1)
 
     def _commit(self) -> None:
         cursor = _cursor_text(self.context.cursor)  # as it is now: it may be changed in place

@@ -1,4 +1,4 @@
-"""A record on its way to a destination: checked, and its values made fit to be stored."""
+"""A record on its way to a destination: checked, copied, and its values made fit to be stored."""
 
 import json
 from collections.abc import Mapping
@@ -18,8 +18,10 @@ class UnusableRecord(ValueError):
     """A record cannot be written; says which field, never its value."""
 
 
-def check_record(record: object, key: tuple[str, ...], number: int) -> Mapping[str, object]:
-    """Check that a record is a mapping with text keys and has the fields of its key.
+def take_record(record: object, key: tuple[str, ...], number: int) -> Mapping[str, object]:
+    """Copy a record that is a mapping with text keys and has the fields of its key.
+
+    The function may go on to change what it yielded: the record is what it was at that moment.
 
     Args:
         record: what the function yielded.
@@ -39,7 +41,10 @@ def check_record(record: object, key: tuple[str, ...], number: int) -> Mapping[s
     missing = [name for name in key if _is_missing(record.get(name))]
     if missing:
         raise UnusableRecord(f"record {number} lacks {', '.join(missing)}, part of its key")
-    return record
+    try:
+        return {name: _copied(value) for name, value in record.items()}
+    except RecursionError:
+        raise UnusableRecord(f"record {number} is nested too deeply, or holds itself") from None
 
 
 def stored_value(value: object) -> Stored:
@@ -96,6 +101,17 @@ def _json_default(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=json_text)  # in one order, so that a repeat is the same
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _copied(value: object) -> object:
+    """Copy a value with all that can be changed within it; what has no JSON form is told later."""
+    if isinstance(value, (list, tuple)):
+        return [_copied(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _copied(one) for name, one in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return frozenset(value)  # its members cannot be changed: they have hashes
+    return value
 
 
 def _is_missing(value: object) -> bool:

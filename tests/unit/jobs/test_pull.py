@@ -68,9 +68,10 @@ class Child:
             pass
         return [json.loads(line) for line in data.splitlines()]
 
-    def rows(self) -> list[tuple[Any, ...]]:
+    def rows(self, columns: str = "id") -> list[tuple[Any, ...]]:
         with closing(sqlite3.connect(self.folder / "ads.db")) as connection:
-            return connection.execute("SELECT id FROM t ORDER BY id").fetchall()
+            query = f"SELECT {columns} FROM t ORDER BY id"  # noqa: S608 - columns of a test
+            return connection.execute(query).fetchall()
 
     def close(self) -> None:
         self.parent.close()
@@ -160,6 +161,20 @@ class TestCommits:
         count = BATCH_SIZE * 2 + 1
         told = child.run(f"def pull(api, context):\n  for i in range({count}): yield {{'id': i}}")
         assert [one["records"] for one in told] == [BATCH_SIZE, 2 * BATCH_SIZE, count]
+
+    @pytest.mark.parametrize("what", ["record", "[record]", "(r for r in [record])"])
+    def test_a_record_that_is_used_again(self, child: Child, what: str) -> None:
+        code = f"""
+        def pull(api, context):
+            record = {{"tags": []}}
+            for number in range(5):
+                record["id"] = number
+                record["tags"].append(number)
+                yield {what}
+        """
+        child.run(code)
+        assert child.rows() == [(0,), (1,), (2,), (3,), (4,)]
+        assert child.rows("tags")[:3] == [("[0]",), ("[0,1]",), ("[0,1,2]",)]
 
     def test_what_was_committed_stays(self, child: Child) -> None:
         code = """

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.jobs.records import UnusableRecord, check_record, json_text, stored_value
+from connector.jobs.records import UnusableRecord, json_text, stored_value, take_record
 
 JSON = st.recursive(
     st.none()
@@ -23,10 +23,10 @@ JSON = st.recursive(
 )
 
 
-class TestCheck:
+class TestTake:
     def test_any_mapping_is_a_record(self) -> None:
         for record in ({"id": 1}, OrderedDict(id=1), MappingProxyType({"id": 1})):
-            assert check_record(record, ("id",), 1) is record
+            assert take_record(record, ("id",), 1) == {"id": 1}
 
     @pytest.mark.parametrize(
         ("record", "says"),
@@ -44,10 +44,34 @@ class TestCheck:
     )
     def test_says_what_is_wrong_and_no_value(self, record: object, says: str) -> None:
         with pytest.raises(UnusableRecord, match=says):
-            check_record(record, ("id", "day"), 7)
+            take_record(record, ("id", "day"), 7)
 
     def test_a_key_may_be_zero_or_empty_or_false(self) -> None:
-        check_record({"a": 0, "b": "", "c": False}, ("a", "b", "c"), 1)
+        take_record({"a": 0, "b": "", "c": False}, ("a", "b", "c"), 1)
+
+    def test_what_is_changed_later_is_another_record(self) -> None:
+        members = {1}
+        record: dict[str, object] = {
+            "id": 1,
+            "nested": {"list": [1, {"deep": [1]}], "pair": ([1],), "set": members},
+        }
+        taken = take_record(record, ("id",), 1)
+        before = json_text(taken)
+        assert before == json_text(record)
+        nested = record["nested"]
+        assert isinstance(nested, dict)
+        nested["list"][1]["deep"].append(2)
+        nested["pair"][0].append(2)
+        members.add(2)
+        nested["new"] = 2
+        record["new"] = 2
+        assert json_text(taken) == before
+
+    def test_a_record_that_holds_itself(self) -> None:
+        record: dict[str, object] = {"id": 1}
+        record["self"] = [record]
+        with pytest.raises(UnusableRecord, match="record 7 is nested too deeply, or holds itself"):
+            take_record(record, ("id",), 7)
 
 
 class TestStored:
