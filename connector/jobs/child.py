@@ -19,6 +19,7 @@ from typing import Final, cast
 from connector.errors import ConnectorError
 from connector.jobs.channel import ChildChannel, Message
 from connector.jobs.context import JobContext
+from connector.jobs.cursor import UNMOVED
 from connector.jobs.destination import Destination, open_destination
 from connector.jobs.records import UnusableRecord, take_record
 from connector.jobs.user_module import describe_failure, load_function
@@ -133,7 +134,7 @@ class Pull:
         if not self._pending and not is_moved:
             return
         with _destination_failures():
-            self._destination.commit(self._pending, self.context.cursor if is_moved else None)
+            self._destination.commit(self._pending, self.context.cursor if is_moved else UNMOVED)
         self._committed_cursor = cursor
         self.records += len(self._pending)
         self.batches += 1

@@ -14,8 +14,8 @@ class JobContext:
         account: the account's name.
         run_id: of this run, in the history and in log lines.
         cursor: where the last successful run got to: whatever JSON value the function assigned;
-            None on the first run. Assign to it; what is assigned is committed together with the
-            records that were yielded before.
+            None on the first run. Assign to it; what is assigned, None included, is committed
+            together with the records that were yielded before.
         options: the job's ``options`` table, as it stands in the configuration.
         logger: its lines go to the daemon's log, with account and run.
     """

@@ -8,6 +8,7 @@ also within one commit the last one holds.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from connector.jobs.cursor import UNMOVED
 from connector.jobs.json_lines import JsonLinesDestination
 from connector.jobs.sqlite import SqliteDestination
 
@@ -16,11 +17,11 @@ class Destination(Protocol):
     """Takes records of one job and account."""
 
     def cursor(self) -> object:
-        """Give the cursor of the last commit; None where there was none."""
+        """Give the cursor that was committed last; None where there was none."""
         ...
 
-    def commit(self, records: Sequence[Mapping[str, object]], cursor: object) -> None:
-        """Write records and cursor in one transaction.
+    def commit(self, records: Sequence[Mapping[str, object]], cursor: object = UNMOVED) -> None:
+        """Write records and cursor in one transaction; without a cursor the one before stays.
 
         Raises:
             OSError, sqlite3.Error: it failed; nothing was written.

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from connector.jobs.cursor import UNMOVED
 from connector.jobs.records import ACCOUNT_FIELD, json_text
 from connector.jobs.wal import open_wal
 
@@ -48,13 +49,13 @@ class JsonLinesDestination:
             raise
 
     def cursor(self) -> object:
-        """Give the cursor of the last commit; None where there was none."""
+        """Give the cursor that was committed last; None where there was none."""
         row = self._state.execute(
             "SELECT cursor FROM cursor WHERE job = ? AND account = ?", (self._job, self._account)
         ).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def commit(self, records: Sequence[Mapping[str, object]], cursor: object) -> None:
+    def commit(self, records: Sequence[Mapping[str, object]], cursor: object = UNMOVED) -> None:
         """Write records and cursor; see `destination.Destination.commit`."""
         lines = [self._line(record) for record in records]
         self._state.execute("BEGIN IMMEDIATE")  # also keeps other writers from the file
@@ -66,7 +67,7 @@ class JsonLinesDestination:
             ]
             length = self._append(b"".join(fresh))
             self._state.execute("UPDATE committed SET length = ?", (length,))
-            if cursor is not None:
+            if cursor is not UNMOVED:
                 self._state.execute(
                     "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)",
                     (self._job, self._account, json.dumps(cursor)),

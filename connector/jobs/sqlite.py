@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from connector.jobs.cursor import UNMOVED
 from connector.jobs.records import (
     ACCOUNT_FIELD,
     Stored,
@@ -58,21 +59,21 @@ class SqliteDestination:
         self._primary: set[str] = set()
 
     def cursor(self) -> object:
-        """Give the cursor of the last commit; None where there was none."""
+        """Give the cursor that was committed last; None where there was none."""
         row = self._connection.execute(
             "SELECT cursor FROM _connector_cursor WHERE job = ? AND account = ?",
             (self._job, self._account),
         ).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def commit(self, records: Sequence[Mapping[str, object]], cursor: object) -> None:
+    def commit(self, records: Sequence[Mapping[str, object]], cursor: object = UNMOVED) -> None:
         """Write records and cursor in one transaction; see `destination.Destination.commit`."""
         rows = [self._row(record) for record in records]
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             if rows:
                 self._write(rows)
-            if cursor is not None:
+            if cursor is not UNMOVED:
                 self._connection.execute(
                     "INSERT OR REPLACE INTO _connector_cursor VALUES (?, ?, ?, ?)",
                     (self._job, self._account, json.dumps(cursor), time.time()),

@@ -64,19 +64,19 @@ def test_a_repeat_changes_nothing_and_a_change_is_appended(opened: Opened) -> No
     opened().commit(records, 2)
     assert opened.path.read_bytes() == before
     assert destination.cursor() == 2
-    destination.commit([{"id": 3, "tags": []}, {"id": 4, "tags": {"c", "b", "a"}}], None)
+    destination.commit([{"id": 3, "tags": []}, {"id": 4, "tags": {"c", "b", "a"}}])
     assert [line["id"] for line in opened.lines()] == [0, 1, 2, 3, 4, 3]
 
 
 def test_the_same_key_twice_in_one_commit(opened: Opened) -> None:
-    opened().commit([{"id": 1, "n": 1}, {"id": 1, "n": 2}, {"id": 1, "n": 2}], None)
+    opened().commit([{"id": 1, "n": 1}, {"id": 1, "n": 2}, {"id": 1, "n": 2}])
     assert [line["n"] for line in opened.lines()] == [1, 2], "the later line holds"
 
 
 def test_without_a_key_every_record_is_new(opened: Opened) -> None:
     destination = opened(())
     for _ in range(2):
-        destination.commit([{"id": 1}], None)
+        destination.commit([{"id": 1}])
     assert len(opened.lines()) == 2
 
 
@@ -88,12 +88,20 @@ def test_accounts_and_jobs_do_not_mix(opened: Opened) -> None:
     assert opened(job="others").cursor() is None
 
 
+def test_a_cursor_may_be_set_back(opened: Opened) -> None:
+    opened().commit([{"id": 1}], "first")
+    opened().commit([{"id": 2}])
+    assert opened().cursor() == "first"
+    opened().commit([], None)
+    assert opened().cursor() is None
+
+
 def test_half_a_surrogate_pair_is_kept_as_it_came(opened: Opened) -> None:
     """APIs cut texts within an emoji; that is no reason to end a pull."""
-    opened().commit([{"id": "\ud83d", "name": "cut \ud83d"}], None)
+    opened().commit([{"id": "\ud83d", "name": "cut \ud83d"}])
     (line,) = opened.lines()
     assert line["name"] == "cut \ud83d"
-    opened().commit([{"id": "\ud83d", "name": "cut \ud83d"}], None)
+    opened().commit([{"id": "\ud83d", "name": "cut \ud83d"}])
     assert len(opened.lines()) == 1
 
 

@@ -225,6 +225,16 @@ class TestCursor:
             child.run(code)
         assert child.rows() == [(0,), (1,), (2,)]
 
+    def test_set_back_to_none_it_begins_anew(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            yield [{"id": str(context.cursor)}]
+            context.cursor = None if context.cursor else "x"
+        """
+        told = [child.run(code, key=[]) for _ in range(3)]
+        assert child.rows() == [("None",), ("None",), ("x",)]
+        assert [one[-1]["cursor"] for one in told] == ["x", None, "x"]
+
     def test_a_person_may_set_it_back(self, child: Child) -> None:
         code = """
         def pull(api, context):

@@ -68,8 +68,8 @@ def test_makes_the_table_from_the_records(opened: Opened) -> None:
 
 def test_a_record_that_comes_again_replaces_the_one_before(opened: Opened) -> None:
     destination = opened()
-    destination.commit([{"id": 1, "n": 1}, {"id": 2, "n": 1}, {"id": 1, "n": 2}], None)
-    destination.commit([{"id": 2, "n": 3}], None)
+    destination.commit([{"id": 1, "n": 1}, {"id": 2, "n": 1}, {"id": 1, "n": 2}])
+    destination.commit([{"id": 2, "n": 3}])
     assert [(row["id"], row["n"]) for row in opened.rows()] == [(1, 2), (2, 3)]
 
 
@@ -82,7 +82,7 @@ def test_a_record_that_comes_again_replaces_the_one_before(opened: Opened) -> No
     ],
 )
 def test_the_last_of_a_batch_holds_whole(opened: Opened, records: list[dict[str, object]]) -> None:
-    opened().commit(records, None)
+    opened().commit(records)
     row = opened.rows()[0]
     assert (row["a"], row.get("b")) == (3, None)
 
@@ -90,9 +90,9 @@ def test_the_last_of_a_batch_holds_whole(opened: Opened, records: list[dict[str,
 def test_a_record_replaces_the_one_before_whole(opened: Opened) -> None:
     """APIs leave out what is empty: a value that has gone must not stay."""
     destination = opened()
-    destination.commit([{"id": 1, "a": 1, "b": 5}, {"id": 2, "a": 1, "b": 6}], None)
-    opened().commit([{"id": 3, "c": 7}], None)
-    destination.commit([{"id": 3, "a": 2}, {"id": 1, "a": 2}, {"id": 2}], None)
+    destination.commit([{"id": 1, "a": 1, "b": 5}, {"id": 2, "a": 1, "b": 6}])
+    opened().commit([{"id": 3, "c": 7}])
+    destination.commit([{"id": 3, "a": 2}, {"id": 1, "a": 2}, {"id": 2}])
     assert [tuple(row.values())[1:] for row in opened.rows()] == [
         (1, 2, None, None),
         (2, None, None, None),
@@ -105,7 +105,7 @@ def test_fields_in_any_order_are_one_statement(opened: Opened) -> None:
     destination = opened()
     statements: list[str] = []
     destination._connection.set_trace_callback(statements.append)  # type: ignore[attr-defined]
-    destination.commit([{"id": 1, "a": 1}, {"a": 2, "id": 2}], None)
+    destination.commit([{"id": 1, "a": 1}, {"a": 2, "id": 2}])
     inserts = {text.partition("VALUES")[0] for text in statements if text.startswith("INSERT")}
     assert len(inserts) == 1
 
@@ -116,30 +116,30 @@ def test_a_repeat_changes_nothing(opened: Opened) -> None:
     destination.commit(records, 1)
     connection = destination._connection  # type: ignore[attr-defined]
     before = connection.total_changes
-    destination.commit(records, None)
+    destination.commit(records)
     assert connection.total_changes == before
-    destination.commit([*records[:-1], {"id": 9, "n": 1}], None)
+    destination.commit([*records[:-1], {"id": 9, "n": 1}])
     assert connection.total_changes == before + 1
 
 
 def test_records_that_are_all_key(opened: Opened) -> None:
     destination = opened()
     for _ in range(2):
-        destination.commit([{"id": 1}, {"id": 2}, {"id": 1}], None)
+        destination.commit([{"id": 1}, {"id": 2}, {"id": 1}])
     assert [row["id"] for row in opened.rows()] == [1, 2]
 
 
 def test_without_a_key_every_record_is_new(opened: Opened) -> None:
     destination = opened(())
     for _ in range(2):
-        destination.commit([{"id": 1}], None)
+        destination.commit([{"id": 1}])
     assert len(opened.rows()) == 2
 
 
 def test_fields_come_and_go(opened: Opened) -> None:
     destination = opened()
-    destination.commit([{"id": 1, "a": 1}, {"id": 2, "b": 2}], None)
-    destination.commit([{"id": 1, "c": 3}], None)
+    destination.commit([{"id": 1, "a": 1}, {"id": 2, "b": 2}])
+    destination.commit([{"id": 1, "c": 3}])
     assert [(row["id"], row["a"], row["b"], row["c"]) for row in opened.rows()] == [
         (1, None, None, 3),
         (2, None, 2, None),
@@ -148,11 +148,11 @@ def test_fields_come_and_go(opened: Opened) -> None:
 
 def test_another_writer_added_the_same_field(opened: Opened) -> None:
     first, second = opened(), opened(account="acme/other")
-    first.commit([{"id": 1}], None)
-    second.commit([{"id": 1}], None)
-    first.commit([{"id": 2, "new": 1}], None)
-    second.commit([{"id": 2, "new": 2, "newer": 3}], None)
-    first.commit([{"id": 3, "newer": 4}], None)
+    first.commit([{"id": 1}])
+    second.commit([{"id": 1}])
+    first.commit([{"id": 2, "new": 1}])
+    second.commit([{"id": 2, "new": 2, "newer": 3}])
+    first.commit([{"id": 3, "newer": 4}])
     assert len(opened.rows()) == 5
 
 
@@ -183,9 +183,9 @@ def test_accounts_share_a_table_and_no_record(opened: Opened) -> None:
 def test_names_of_any_kind(opened: Opened, names: tuple[str, str]) -> None:
     """Names that SQLite takes for one are one column, others are two."""
     destination = opened()
-    destination.commit([{"id": 1, names[0]: "first"}], None)
-    destination.commit([{"id": 2, names[1]: "second"}], None)
-    destination.commit([{"id": 3, names[0]: "third"}], None)
+    destination.commit([{"id": 1, names[0]: "first"}])
+    destination.commit([{"id": 2, names[1]: "second"}])
+    destination.commit([{"id": 3, names[0]: "third"}])
     first, second, third = opened.rows()
     if names == ("Name", "name"):
         assert (first["Name"], second["Name"]) == ("first", "second")
@@ -195,7 +195,7 @@ def test_names_of_any_kind(opened: Opened, names: tuple[str, str]) -> None:
 
 
 def test_two_spellings_of_a_name_in_the_first_batch(opened: Opened) -> None:
-    opened().commit([{"id": 1, "Name": "first"}, {"id": 2, "name": "second"}], None)
+    opened().commit([{"id": 1, "Name": "first"}, {"id": 2, "name": "second"}])
     assert [row["Name"] for row in opened.rows()] == ["first", "second"]
 
 
@@ -252,7 +252,7 @@ def test_a_table_of_the_users_own_with_an_index_that_fits(opened: Opened) -> Non
     )
     connection.close()
     for n, more in ((1, {}), (1, {"seen": "yes"}), (2, {})):
-        opened().commit([{"id": 7, "n": n, **more}], None)
+        opened().commit([{"id": 7, "n": n, **more}])
         assert opened.rows() == [
             {"row": 1, "_account": "acme/ads", "ID": 7, "n": n, "double": n * 2, "seen": "no"}
             | more
@@ -260,9 +260,10 @@ def test_a_table_of_the_users_own_with_an_index_that_fits(opened: Opened) -> Non
 
 
 @pytest.mark.parametrize(
-    "cursor", ["2027-01-15", 0, 1.5, False, {"after": ["x", None]}, [], "", "é\u2028"]
+    "cursor", ["2027-01-15", 0, 1.5, False, {"after": ["x", None]}, [], "", "é\u2028", None]
 )
 def test_cursors_are_any_json(opened: Opened, cursor: object) -> None:
+    opened().commit([], "before")
     opened().commit([], cursor)
     assert opened().cursor() == cursor
 
@@ -270,7 +271,7 @@ def test_cursors_are_any_json(opened: Opened, cursor: object) -> None:
 def test_no_cursor_leaves_the_one_before(opened: Opened) -> None:
     destination = opened()
     destination.commit([], "first")
-    destination.commit([{"id": 1}], None)
+    destination.commit([{"id": 1}])
     assert destination.cursor() == "first"
 
 
