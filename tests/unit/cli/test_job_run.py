@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -22,7 +23,8 @@ def claim(commands: Commands, owner: str | None = None) -> None:
 
     async def work() -> None:
         async with commands.bench.runtime() as runtime:
-            await runtime.runs.claim("pull", ACCOUNT, None, owner=owner or runtime.owner, now=1)
+            who = owner or runtime.owner
+            await runtime.runs.claim("pull", ACCOUNT, None, owner=who, now=time.time())
 
     run_apart(work)
 
