@@ -89,6 +89,7 @@ class Runtime:
         settlement = Settlement(
             accounts=self.accounts,
             grants=self.grants,
+            debts=self.revocations,
             kept=KeptAnswers(self.journal, self.grants),
             gate=ProviderGate(HaltStore(database), now=now),
             now=now,

@@ -7,6 +7,7 @@ moment they can be served, and at no moment they are forgotten (CHECKLIST 103, 1
 import contextlib
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,24 @@ class RevocationStore:
         await self._database.scrub()
         return debt
 
+    async def owe(
+        self, account: Account, tokens: Mapping[str, Secret], *, now: float
+    ) -> RevocationDebt:
+        """Write down tokens that came after their account was revoked.
+
+        Args:
+            account: as it was when they were asked for.
+            tokens: ``access_token`` and ``refresh_token``, as far as there are any.
+            now: seconds since the epoch.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had.
+        """
+        debt = _new_debt(account, tokens, now)
+        async with self._database.write() as connection:
+            await connection.execute(insert(RevocationRow).values(self._row(debt)))
+        return debt
+
     async def all(self) -> list[RevocationDebt]:
         """Give all debts, the oldest first."""
         async with self._database.read() as connection:
@@ -145,16 +164,7 @@ class RevocationStore:
                 tokens["refresh_token"] = refresh_token
         if not tokens:
             return None
-        return RevocationDebt(
-            id=secrets.token_hex(16),
-            account=account.name,
-            provider=account.provider,
-            subject=account.grant.subject,
-            tokens=tokens,
-            attempts=0,
-            created_at=now,
-            last_error=None,
-        )
+        return _new_debt(account, tokens, now)
 
     def _row(self, debt: RevocationDebt) -> dict[str, object]:
         plaintext = json.dumps({name: token.reveal() for name, token in debt.tokens.items()})
@@ -189,3 +199,16 @@ class RevocationStore:
 
 def _place(debt_id: str) -> Place:
     return Place(table="revocation", row=debt_id, field="tokens")
+
+
+def _new_debt(account: Account, tokens: Mapping[str, Secret], now: float) -> RevocationDebt:
+    return RevocationDebt(
+        id=secrets.token_hex(16),
+        account=account.name,
+        provider=account.provider,
+        subject=account.grant.subject if account.grant else None,
+        tokens=dict(tokens),
+        attempts=0,
+        created_at=now,
+        last_error=None,
+    )

@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 from connector import errors
 from connector.account import Account, Active, Attempt, Trouble, needed_extra, renewed_terms
 from connector.oauth.id_token import IdTokenRejected
+from connector.oauth.token import TokenSet
 from connector.oauth.token_response import (
     Answer,
     Granted,
@@ -24,6 +25,7 @@ from connector.providers.identity import check_refreshed
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
 from connector.store.grants import GrantStore, NewTokens
+from connector.store.revocations import RevocationStore
 from connector.token_source.gate import SUSPECTED, ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.terms_due import keep_alive_at
@@ -46,6 +48,7 @@ class Settlement:
     Args:
         accounts: reads accounts and opens their tokens.
         grants: writes them.
+        debts: keeps what is to be revoked.
         kept: keeps what cannot be written.
         gate: learns from answers.
         now: gives seconds since the epoch.
@@ -60,12 +63,14 @@ class Settlement:
         *,
         accounts: AccountStore,
         grants: GrantStore,
+        debts: RevocationStore,
         kept: KeptAnswers,
         gate: ProviderGate,
         now: Callable[[], float],
     ) -> None:
         self._accounts = accounts
         self._grants = grants
+        self._debts = debts
         self.kept = kept
         self.gate = gate
         self._now = now
@@ -108,8 +113,27 @@ class Settlement:
         await self._learn(account, answer, None)
         if renewed is not None:
             return renewed
+        return await self._give_way(account, client, tokens=tokens)
+
+    async def _give_way(
+        self, account: Account, client: ProviderClient, *, tokens: TokenSet
+    ) -> Account:
+        """Use what somebody else wrote; tokens of an account that was revoked are owed as well.
+
+        Raises:
+            ConsentRequired: the account was revoked, or has ended.
+        """
+        current = await self._accounts.get(account.name)
+        is_destroyed = current is None or current.id != account.id or current.grant is None
+        if is_destroyed and client.server.revocation is not None:
+            late = {
+                "access_token": tokens.access_token,
+                "refresh_token": tokens.refresh_token,
+            }
+            owed = {name: token for name, token in late.items() if token is not None}
+            await self._debts.owe(account, owed, now=self._now())
         logger.warning(
-            "another process wrote newer tokens first; they are used",
+            "another process wrote first; the answer is not used",
             extra={"action": "refresh.late", "account": account.name},
         )
         return await self._current(account.name)

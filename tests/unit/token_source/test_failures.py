@@ -352,6 +352,8 @@ class TestRevokedMeanwhile:
         with pytest.raises(errors.ConsentRequired, match="revoked here"):
             await asking
         assert (await runtime.accounts.require(ACCOUNT)).grant is None
+        owed = {one.tokens["refresh_token"].reveal() for one in await runtime.revocations.all()}
+        assert len(owed) == (1 if refused else 2), "what came too late is revoked as well"
 
 
 class TestStoreAway:
