@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -94,7 +94,7 @@ class JobRunner:
         *,
         due_at: float | None,
         since: object = None,
-        on_claim: Callable[[Run], Awaitable[None]] | None = None,
+        on_claim: Callable[[Run], None] | None = None,
         on_progress: Callable[[Result], None] | None = None,
     ) -> RunEnding | None:
         """Run a job for one account.
@@ -104,7 +104,7 @@ class JobRunner:
             account: the account's name.
             due_at: the slot; None where a person asks for it.
             since: replaces the cursor, where a person asked for it.
-            on_claim: told when nobody else can have this run; it starts when that returns.
+            on_claim: told when nobody else can have this run.
             on_progress: told after each commit.
 
         Returns:
@@ -129,7 +129,7 @@ class JobRunner:
         ending = RunEnding(outcome="failed", error="a bug of Connector's", kind="Bug")
         try:
             if on_claim is not None:
-                await on_claim(run)
+                on_claim(run)
             ending = _ending(await child.run())
         except asyncio.CancelledError:
             ending = _ending(child.result, interruption="the process was stopped")

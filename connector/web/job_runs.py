@@ -72,24 +72,25 @@ class JobRuns:
         if job is None:
             return problem(404, "unknown-job", f"there is no job {name!r}", members={"job": name})
         wish = await read_object(request, is_optional=True)
-        account = wish.get("account")
-        if account is not None and not isinstance(account, str):
+        only = wish.get("account")
+        if only is not None and not isinstance(only, str):
             raise UnusableBody(400, "bad-request", "account must be a string")
         unknown = sorted(wish.keys() - _MEMBERS)
         if unknown:
             detail = f"{unknown[0]!r} is not known here: account and since are"
             raise UnusableBody(400, "bad-request", detail)
-        accounts = await self._select(job, account)
+        accounts = await self._select(job, only)
         if not accounts:
             detail = f"job {name} selects no account: connect one first"
             return problem(409, "no-account", detail, members={"job": name})
-        begun = await self._starter.start(job, [one.name for one in accounts], wish.get("since"))
-        if not any(begun.values()):
+        names = [one.name for one in accounts]
+        begun = await self._starter.start(job, names, wish.get("since"))
+        if all(one.state == "already_running" for one in begun.values()):
             detail = f"job {name} runs already, for every account that was asked for"
             return problem(409, "already-running", detail, members={"job": name})
         runs = [
-            {"account": one, "run": run, "state": "begun" if run else "already_running"}
-            for one, run in begun.items()
+            {"account": account, "run": one.run, "state": one.state}
+            for account, one in begun.items()
         ]
         return JSONResponse({"job": name, "runs": runs}, status_code=202)
 

@@ -172,7 +172,7 @@ def _schemas() -> Json:
     begun = {
         "account": _TEXT,
         "run": _TEXT_OR_NULL,
-        "state": {"enum": ["begun", "already_running"]},
+        "state": {"enum": ["begun", "waiting", "already_running"]},
     }
     return {
         "Account": _object(

@@ -1,9 +1,11 @@
 """Runs that somebody asks the daemon for: they begin at once and go on behind the answer."""
 
 import asyncio
+import functools
 import logging
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from connector.errors import ConnectorError, TemporarilyUnavailable
 from connector.jobs.run import JobRunner
@@ -16,6 +18,19 @@ logger = logging.getLogger(__name__)
 CONCURRENT_RUNS: Final = 8
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """What became of the wish to run a job for an account.
+
+    Attributes:
+        state: ``waiting`` for a place among the runs under way; ``already_running``: left out.
+        run: the run's id, where it has begun.
+    """
+
+    state: Literal["begun", "waiting", "already_running"]
+    run: str | None = None
+
+
 class RunStarter:
     """Starts runs in the background.
 
@@ -26,72 +41,81 @@ class RunStarter:
     def __init__(self, runner: JobRunner) -> None:
         self.runner = runner
         self._places = asyncio.Semaphore(CONCURRENT_RUNS)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._is_closed = False
 
     async def start(
         self, job: JobSettings, accounts: Iterable[str], since: object
-    ) -> dict[str, str | None]:
-        """Begin a run for each account; each waits for a place among those under way.
+    ) -> dict[str, Begun]:
+        """Begin a run for each account, or have it wait for a place.
+
+        A run is claimed once it has its place: its deadline counts from there.
 
         Args:
             job: which one.
             accounts: their names.
             since: replaces the cursor; None: it does not.
 
-        Returns:
-            The run's id by account; None: a run of the job for this account is under way.
-
         Raises:
             TemporarilyUnavailable: the store cannot be had, or the daemon is stopping.
         """
         if self._is_closed:
             raise TemporarilyUnavailable("the daemon is stopping")
-        begun: dict[str, asyncio.Future[str | None]] = {}
+        wishes: dict[str, asyncio.Future[Begun]] = {}
         for account in accounts:
-            begun[account] = asyncio.get_running_loop().create_future()
-            task = asyncio.create_task(self._run(job, account, since, begun[account]))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        await asyncio.gather(*begun.values(), return_exceptions=True)
-        return {account: future.result() for account, future in begun.items()}
+            wishes[account] = wish = asyncio.get_running_loop().create_future()
+            key = (job.name, account)
+            if key in self._tasks:
+                wish.set_result(Begun(state="already_running"))
+                continue
+            self._tasks[key] = asyncio.create_task(self._take_place(job, account, since, wish))
+            self._tasks[key].add_done_callback(functools.partial(self._land, key, wish))
+        await asyncio.gather(*wishes.values(), return_exceptions=True)
+        return {account: wish.result() for account, wish in wishes.items()}
 
     async def aclose(self) -> None:
         """Begin no more runs, and stop those under way; they are resumed at their cursor."""
         self._is_closed = True
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _take_place(
+        self, job: JobSettings, account: str, since: object, wish: asyncio.Future[Begun]
+    ) -> None:
+        if self._places.locked():
+            wish.set_result(Begun(state="waiting"))
+        async with self._places:
+            await self._run(job, account, since, wish)
 
     async def _run(
-        self,
-        job: JobSettings,
-        account: str,
-        since: object,
-        begun: asyncio.Future[str | None],
+        self, job: JobSettings, account: str, since: object, wish: asyncio.Future[Begun]
     ) -> None:
         """Run one account, and tell when it is certain that it will be run."""
-        has_place = False
 
-        async def wait_for_place(run: Run) -> None:
-            nonlocal has_place
-            begun.set_result(run.id)
-            has_place = await self._places.acquire()
+        def tell(run: Run) -> None:
+            if not wish.done():
+                wish.set_result(Begun(state="begun", run=run.id))
 
-        extra = {"action": "run.failed", "job": job.name, "account": account}
         try:
-            await self.runner.run(job, account, due_at=None, since=since, on_claim=wait_for_place)
-        except ConnectorError as error:
-            if begun.done():
+            await self.runner.run(job, account, due_at=None, since=since, on_claim=tell)
+        except Exception as error:
+            extra = {"action": "run.failed", "job": job.name, "account": account}
+            if isinstance(error, ConnectorError):
                 logger.warning(str(error), extra=extra)
             else:
-                begun.set_exception(error)
-        except Exception as error:
-            logger.exception("a run failed by a bug", extra=extra)
-            if not begun.done():
-                begun.set_exception(error)
-        finally:
-            if has_place:
-                self._places.release()
-            if not begun.done():
-                begun.set_result(None)
+                logger.exception("a run failed by a bug", extra=extra)
+            if not wish.done():
+                wish.set_exception(error)
+
+    def _land(
+        self, key: tuple[str, str], wish: asyncio.Future[Begun], task: asyncio.Task[None]
+    ) -> None:
+        del self._tasks[key]
+        if wish.done():
+            return
+        if task.cancelled():
+            wish.set_exception(TemporarilyUnavailable("the daemon is stopping"))
+        else:  # it ended without a claim
+            wish.set_result(Begun(state="already_running"))

@@ -117,15 +117,31 @@ class TestStart:
         jobs: Jobs,
         starter: RunStarter,
     ) -> None:
-        """A run that waits for a place has its id, and begins when one is free."""
+        """A run that waits for a place is claimed when it has one, and not asked for twice."""
+        assert run_starter.CONCURRENT_RUNS > 1
         starter._places = asyncio.Semaphore(1)
         await bench.connect(runtime, "acme/other", person="grace")
         jobs.write("def pull(api, context): return [{'id': context.account}]")
         begun = await begin(unix)
-        assert {run["state"] for run in begun.values()} == {"begun"}
-        for run in begun.values():
-            assert await ended(runtime, run["run"]) == "succeeded"
-        assert run_starter.CONCURRENT_RUNS > 1
+        assert (begun[ACCOUNT]["state"], begun["acme/other"]["state"]) == ("begun", "waiting")
+        assert begun["acme/other"]["run"] is None
+        assert len(await runtime.runs.history("pull", limit=9)) == 1
+        again = await unix.post("/v1/jobs/pull/runs", json={"account": "acme/other"})
+        assert name_of(again) == (409, "already-running")
+        await asyncio.gather(*starter._tasks.values())
+        runs = await runtime.runs.history("pull", limit=9)
+        assert {(run.account, run.outcome) for run in runs} == {
+            (ACCOUNT, "succeeded"),
+            ("acme/other", "succeeded"),
+        }
+
+    async def test_another_process_runs_it(
+        self, unix: httpx2.AsyncClient, runtime: Runtime
+    ) -> None:
+        now = runtime.now()
+        await runtime.runs.claim("pull", ACCOUNT, None, owner=runtime.owner, now=now)
+        refused = await unix.post("/v1/jobs/pull/runs")
+        assert name_of(refused) == (409, "already-running")
 
     async def test_the_daemon_stops(
         self, unix: httpx2.AsyncClient, runtime: Runtime, jobs: Jobs, starter: RunStarter
@@ -138,6 +154,22 @@ class TestStart:
         assert not is_running(pid)
         refused = await unix.post("/v1/jobs/pull/runs")
         assert name_of(refused) == (503, "temporarily-unavailable")
+
+    async def test_the_daemon_stops_before_a_run_begins(
+        self, unix: httpx2.AsyncClient, starter: RunStarter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever asked is answered, and keeps no daemon from stopping."""
+        claiming = asyncio.Event()
+
+        async def hang(*_: object, **__: object) -> None:
+            claiming.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(RunStore, "claim", hang)
+        asked = asyncio.create_task(unix.post("/v1/jobs/pull/runs"))
+        await claiming.wait()
+        await starter.aclose()
+        assert name_of(await asked) == (503, "temporarily-unavailable")
 
     async def test_the_store_is_away(
         self, unix: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
