@@ -24,6 +24,7 @@ LONGEST_JITTER: Final = 30.0
 _SCHEDULE: Final = 'write schedule = "every 15m", or five cron fields and their timezone'
 _DESTINATION: Final = 'write "sqlite:///ads.db" or "jsonl:ads.jsonl"'
 _APART: Final = 'name another file: "sqlite:///ads.db"'
+_ZONE: Final = 'write timezone = "Europe/Berlin", a name of the tz database'
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _CALLABLE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _TABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -95,8 +96,15 @@ def _read_job(
 
 
 def _read_schedule(table: Section) -> Schedule | None:
-    zone = table.text("timezone", "UTC")
+    """Read the schedule and its time zone; what is wrong with each is told."""
+    zone = table.parsed("timezone", _parse_zone, "UTC", _ZONE) or "UTC"
     return table.parsed("schedule", lambda text: parse_schedule(text, zone), None, _SCHEDULE)
+
+
+def _parse_zone(text: str) -> str:
+    """Check a time zone, by a schedule with which nothing else can be wrong."""
+    parse_schedule("* * * * *", text)
+    return text
 
 
 def _default_jitter(schedule: Schedule | None) -> float:

@@ -102,8 +102,13 @@ def test_a_table_is_named_after_its_job(tmp_path: Path) -> None:
         (("run =", 'schedule = "hourly"\nrun ='), "schedule", "neither 'every 15m'",
          'write schedule = "every 15m"'),
         (("run =", 'schedule = "every 5"\nrun ='), "schedule", "is not a duration", "write"),
-        (("run =", 'schedule = "0 0 * * *"\ntimezone = "Nowhere"\nrun ='), "schedule",
-         "is not a time zone", "timezone"),
+        (("run =", 'schedule = "0 0 * * *"\ntimezone = "Nowhere"\nrun ='), "timezone",
+         "'Nowhere' is not a time zone", 'write timezone = "Europe/Berlin"'),
+        (("run =", 'schedule = "every 15m"\ntimezone = "Nowhere"\nrun ='), "timezone",
+         "'Nowhere' is not a time zone", 'write timezone = "Europe/Berlin"'),
+        (("run =", 'timezone = "Europe"\nrun ='), "timezone", "is not a time zone", "write"),
+        (("run =", 'timezone = "Europe/Berlin\u200b"\nrun ='), "timezone", "is not a", "write"),
+        (("run =", "timezone = 1\nrun ="), "timezone", "must be a string", "write"),
         (("run =", 'provider = "facebok"\nrun ='), "provider", "there is no provider 'facebok'",
          "did you mean facebook?"),
         (("run =", 'provider = "zzz"\nrun ='), "provider", "there is no provider 'zzz'",
@@ -172,6 +177,14 @@ def test_a_vault_in_another_place_is_no_destination_either(
     assert "insights" in load(tmp_path, LEAST).jobs
     monkeypatch.setenv("CONNECTOR_VAULT_URL", "sqlite:///ads.db")
     assert problem(tmp_path, LEAST).key == "jobs.insights.destination.to"
+
+
+def test_schedule_and_time_zone_are_both_told(tmp_path: Path) -> None:
+    text = LEAST.replace("run =", 'schedule = "61 * * * *"\ntimezone = "Nowhere"\nrun =')
+    assert {one.key.rpartition(".")[2] for one in problems(tmp_path, text)} == {
+        "schedule",
+        "timezone",
+    }
 
 
 @pytest.mark.parametrize("name", ["Insights", "a b", "a/b", "-a", "ä"])
