@@ -160,6 +160,7 @@ class CallableRun:
             "folder": str(order.folder),
             "job": order.job,
             "account": order.account,
+            "account_id": order.account_id,
             "run_id": order.run_id,
             "destination": order.destination,
             "table": order.table,

@@ -58,6 +58,7 @@ class Pull:
                 key=self._key,
                 job=cast("str", order["job"]),
                 account=cast("str", order["account"]),
+                account_id=cast("str", order["account_id"]),
             )
             cursor = self._destination.cursor()
         since = order["since"]

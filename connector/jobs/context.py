@@ -13,9 +13,9 @@ class JobContext:
         job: the job's name.
         account: the account's name.
         run_id: of this run, in the history and in log lines.
-        cursor: where the last successful run got to: whatever JSON value the function assigned;
-            None on the first run. Assign to it; what is assigned, None included, is committed
-            together with the records that were yielded before.
+        cursor: where the last run for this account got to, whatever its name was then: any JSON
+            value that the function assigned; None on the first run. Assign to it; what is assigned,
+            None included, is committed together with the records that were yielded before.
         options: the job's ``options`` table, as it stands in the configuration.
         logger: its lines go to the daemon's log, with account and run.
     """

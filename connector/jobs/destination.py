@@ -1,6 +1,6 @@
 """Where records go. Records and cursor are committed together, so that a crash repeats nothing.
 
-A destination remembers, for each job and account, the cursor of the last commit. With a key, a
+A destination remembers, for each job and account, the cursor that was committed last. With a key, a
 record that comes again replaces the one before, whole, and changes nothing where it is the same;
 also within one commit the last one holds.
 """
@@ -35,7 +35,7 @@ class Destination(Protocol):
 
 
 def open_destination(
-    url: str, *, table: str, key: tuple[str, ...], job: str, account: str
+    url: str, *, table: str, key: tuple[str, ...], job: str, account: str, account_id: str
 ) -> Destination:
     """Open a destination.
 
@@ -44,7 +44,8 @@ def open_destination(
         table: of a database.
         key: the fields that identify a record, besides the account.
         job: the job's name.
-        account: the account's name.
+        account: the account's name, written into each record.
+        account_id: the account's identifier, which the cursor belongs to.
 
     Raises:
         OSError, sqlite3.Error: it cannot be opened.
@@ -52,7 +53,10 @@ def open_destination(
     """
     if url.startswith("sqlite:///"):
         path = url.removeprefix("sqlite:///")
-        return SqliteDestination(path, table=table, key=key, job=job, account=account)
+        return SqliteDestination(
+            path, table=table, key=key, job=job, account=account, account_id=account_id
+        )
     if url.startswith("jsonl:"):
-        return JsonLinesDestination(url.removeprefix("jsonl:"), key=key, job=job, account=account)
+        path = url.removeprefix("jsonl:")
+        return JsonLinesDestination(path, key=key, job=job, account=account, account_id=account_id)
     raise ValueError(f"{url!r} is no destination")

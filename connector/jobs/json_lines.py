@@ -14,13 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from connector.jobs.cursor import UNMOVED
+from connector.jobs.cursor import UNMOVED, CursorTable
 from connector.jobs.records import ACCOUNT_FIELD, json_text
 from connector.jobs.wal import open_wal
 
 _TABLES: Final = (
     "committed (one INTEGER PRIMARY KEY CHECK (one = 1), length INTEGER)",
-    "cursor (job TEXT, account TEXT, cursor TEXT, PRIMARY KEY (job, account))",
     "content (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID",
 )
 
@@ -33,15 +32,20 @@ class JsonLinesDestination:
         key: the fields that identify a record, besides the account.
         job: the job's name.
         account: the account's name.
+        account_id: the account's identifier.
     """
 
-    def __init__(self, path: str, *, key: tuple[str, ...], job: str, account: str) -> None:
+    def __init__(
+        self, path: str, *, key: tuple[str, ...], job: str, account: str, account_id: str
+    ) -> None:
         self._path = Path(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._key = key
-        self._job = job
         self._account = account
         self._state = open_wal(f"{path}.state")
+        self._cursor = CursorTable(
+            self._state, "cursor", job=job, account=account, account_id=account_id
+        )
         try:
             self._prepare()
         except BaseException:
@@ -50,10 +54,7 @@ class JsonLinesDestination:
 
     def cursor(self) -> object:
         """Give the cursor that was committed last; None where there was none."""
-        row = self._state.execute(
-            "SELECT cursor FROM cursor WHERE job = ? AND account = ?", (self._job, self._account)
-        ).fetchone()
-        return None if row is None else json.loads(row[0])
+        return self._cursor.read()
 
     def commit(self, records: Sequence[Mapping[str, object]], cursor: object = UNMOVED) -> None:
         """Write records and cursor; see `destination.Destination.commit`."""
@@ -67,11 +68,7 @@ class JsonLinesDestination:
             ]
             length = self._append(b"".join(fresh))
             self._state.execute("UPDATE committed SET length = ?", (length,))
-            if cursor is not UNMOVED:
-                self._state.execute(
-                    "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)",
-                    (self._job, self._account, json.dumps(cursor)),
-                )
+            self._cursor.write(cursor)
         except BaseException:
             self._state.execute("ROLLBACK")
             raise
@@ -85,6 +82,7 @@ class JsonLinesDestination:
         self._state.execute("BEGIN IMMEDIATE")
         for table in _TABLES:
             self._state.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+        self._cursor.prepare()
         if self._state.execute("SELECT 1 FROM committed").fetchone() is None:
             self._state.execute("INSERT INTO committed VALUES (1, ?)", (self._found(),))
         self._append(b"")

@@ -12,7 +12,8 @@ class Order:
     Attributes:
         run: ``module:function``.
         folder: where modules are looked for first; the child's working directory.
-        job, account, run_id: whose run it is.
+        job, account, run_id: whose run it is, by names.
+        account_id: the account's identifier, which the cursor belongs to.
         destination, table, key: where records go.
         since: replaces the cursor, where a person asked for it.
         options: for the function.
@@ -24,6 +25,7 @@ class Order:
     folder: Path
     job: str
     account: str
+    account_id: str
     run_id: str
     destination: str
     table: str

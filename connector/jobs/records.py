@@ -6,7 +6,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
-#: The column that tells accounts apart in a shared table; part of every key.
+#: The column that tells accounts apart in a shared table; part of every key. It is the account's
+#: name when the record was written: who is renamed writes under the new name from then on, and what
+#: stands under the old one stays, as does what a forgotten account has left.
 ACCOUNT_FIELD: Final = "_account"
 #: SQLite's integers have 64 bits; larger ones are kept as text.
 _LARGEST_INTEGER: Final = 2**63 - 1

@@ -112,8 +112,10 @@ class JobRunner:
 
         Raises:
             TemporarilyUnavailable: the store cannot be had.
+            UnknownAccount: it was removed or renamed meanwhile.
         """
         await self._write_endings()
+        account_id = (await self._accounts.require(account)).id
         run = await self.runs.claim(
             job.name,
             account,
@@ -125,7 +127,9 @@ class JobRunner:
         if run is None:
             return None
         logger.info("run started", extra=self._fields(run, "run.started"))
-        child = CallableRun(self._order(job, run, since), self._credentials, on_progress)
+        child = CallableRun(
+            self._order(job, run, account_id, since), self._credentials, on_progress
+        )
         ending = RunEnding(outcome="failed", error="a bug of Connector's", kind="Bug")
         try:
             if on_claim is not None:
@@ -138,7 +142,7 @@ class JobRunner:
             await asyncio.shield(self._finish(run, ending))
         return ending
 
-    async def _finish(self, run: Run, ending: Ending) -> None:
+    async def _finish(self, run: Run, ending: RunEnding) -> None:
         """Write down how a run ended; where the store is away, before the next run begins."""
         level = logging.INFO if ending.outcome == "succeeded" else logging.WARNING
         logger.log(
@@ -162,12 +166,13 @@ class JobRunner:
             await self.runs.finish(run, ending, now=at)
             self._unwritten.pop(run.id, None)
 
-    def _order(self, job: JobSettings, run: Run, since: object) -> Order:
+    def _order(self, job: JobSettings, run: Run, account_id: str, since: object) -> Order:
         return Order(
             run=job.run,
             folder=self._folder,
             job=job.name,
             account=run.account,
+            account_id=account_id,
             run_id=run.id,
             destination=job.destination.url,
             table=job.destination.table,

@@ -5,15 +5,13 @@ that they came with, nested ones are JSON. A record replaces the one of the same
 cursor stands in a table beside, written in the same transaction.
 """
 
-import json
 import sqlite3
-import time
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from connector.jobs.cursor import UNMOVED
+from connector.jobs.cursor import UNMOVED, CursorTable
 from connector.jobs.records import (
     ACCOUNT_FIELD,
     Stored,
@@ -23,15 +21,8 @@ from connector.jobs.records import (
 )
 from connector.jobs.wal import open_wal
 
-_CURSOR_TABLE: Final = """
-CREATE TABLE IF NOT EXISTS _connector_cursor (
-    job TEXT NOT NULL,
-    account TEXT NOT NULL,
-    cursor TEXT NOT NULL,
-    committed_at REAL NOT NULL,
-    PRIMARY KEY (job, account)
-)
-"""
+#: Beside the records, in the same file.
+_CURSOR_TABLE: Final = "_connector_cursor"
 
 
 class SqliteDestination:
@@ -43,28 +34,40 @@ class SqliteDestination:
         key: the fields that identify a record, besides the account.
         job: the job's name.
         account: the account's name.
+        account_id: the account's identifier.
     """
 
     def __init__(
-        self, path: str, *, table: str, key: tuple[str, ...], job: str, account: str
+        self,
+        path: str,
+        *,
+        table: str,
+        key: tuple[str, ...],
+        job: str,
+        account: str,
+        account_id: str,
     ) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         self._table = table
         self._key = (ACCOUNT_FIELD, *key) if key else ()
-        self._job = job
         self._account = account
         self._connection = open_wal(path)
-        self._connection.execute(_CURSOR_TABLE)
+        self._cursor = CursorTable(
+            self._connection, _CURSOR_TABLE, job=job, account=account, account_id=account_id
+        )
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._cursor.prepare()
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.close()
+            raise
         self._columns: dict[str, str] = {}
         self._primary: set[str] = set()
 
     def cursor(self) -> object:
         """Give the cursor that was committed last; None where there was none."""
-        row = self._connection.execute(
-            "SELECT cursor FROM _connector_cursor WHERE job = ? AND account = ?",
-            (self._job, self._account),
-        ).fetchone()
-        return None if row is None else json.loads(row[0])
+        return self._cursor.read()
 
     def commit(self, records: Sequence[Mapping[str, object]], cursor: object = UNMOVED) -> None:
         """Write records and cursor in one transaction; see `destination.Destination.commit`."""
@@ -73,11 +76,7 @@ class SqliteDestination:
         try:
             if rows:
                 self._write(rows)
-            if cursor is not UNMOVED:
-                self._connection.execute(
-                    "INSERT OR REPLACE INTO _connector_cursor VALUES (?, ?, ?, ?)",
-                    (self._job, self._account, json.dumps(cursor), time.time()),
-                )
+            self._cursor.write(cursor)
         except BaseException:
             self._connection.execute("ROLLBACK")
             raise

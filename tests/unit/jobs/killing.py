@@ -30,7 +30,9 @@ ANYWHERE: Final = 30
 
 def open_at(url: str, account: str = "acme/ads") -> Destination:
     """Open the destination."""
-    return open_destination(url, table="t", key=(), job="job", account=account)
+    return open_destination(
+        url, table="t", key=(), job="job", account=account, account_id=f"of {account}"
+    )
 
 
 def batch(number: int) -> list[dict[str, object]]:

@@ -23,9 +23,15 @@ class Opened:
         *,
         job: str = "insights",
         account: str = "acme/ads",
+        account_id: str | None = None,
     ) -> Destination:
         opened = open_destination(
-            f"jsonl:{self.path}", table="insights", key=key, job=job, account=account
+            f"jsonl:{self.path}",
+            table="insights",
+            key=key,
+            job=job,
+            account=account,
+            account_id=account_id or f"of {account}",
         )
         self._open.append(opened)
         return opened

@@ -42,6 +42,7 @@ class Child:
             "folder": str(self.folder),
             "job": "pull",
             "account": "acme/ads",
+            "account_id": "1",
             "run_id": "1",
             "destination": f"sqlite:///{self.folder}/ads.db",
             "table": "t",

@@ -409,6 +409,35 @@ class TestSecrets:
         assert "vault.db" not in files
 
 
+class TestWhoseCursor:
+    CODE = """
+    def pull(api, context):
+        yield [{"id": context.run_id, "cursor": context.cursor}]
+        context.cursor = context.account
+    """
+
+    async def test_another_account_of_the_same_name_begins_anew(
+        self, bench: Workbench, runtime: Runtime, jobs: Jobs
+    ) -> None:
+        await jobs.run(self.CODE)
+        await runtime.accounts.forget(await runtime.accounts.require(ACCOUNT))
+        await bench.connect(runtime, person="grace")
+        await jobs.run()
+        assert jobs.rows("cursor") == [(None,), (None,)]
+
+    async def test_an_account_that_is_renamed_goes_on(self, runtime: Runtime, jobs: Jobs) -> None:
+        await jobs.run(self.CODE)
+        await runtime.accounts.rename(await runtime.accounts.require(ACCOUNT), "acme/new")
+        await jobs.runner.run(jobs.job(), "acme/new", due_at=None)
+        assert sorted(jobs.rows("_account, cursor")) == [(ACCOUNT, None), ("acme/new", ACCOUNT)]
+
+    async def test_an_account_that_has_gone_is_no_run(self, runtime: Runtime, jobs: Jobs) -> None:
+        await runtime.accounts.forget(await runtime.accounts.require(ACCOUNT))
+        with pytest.raises(errors.UnknownAccount):
+            await jobs.run(self.CODE)
+        assert await runtime.runs.history("pull", limit=1) == []
+
+
 class TestOneAtATime:
     async def test_runs_of_one_job_and_account_never_overlap(
         self, bench: Workbench, runtime: Runtime, jobs: Jobs

@@ -28,10 +28,18 @@ class Opened:
         *,
         job: str = "insights",
         account: str = "acme/ads",
+        account_id: str | None = None,
         table: str = "insights",
     ) -> Destination:
         url = f"sqlite:///{self.path}"
-        opened = open_destination(url, table=table, key=key, job=job, account=account)
+        opened = open_destination(
+            url,
+            table=table,
+            key=key,
+            job=job,
+            account=account,
+            account_id=account_id or f"of {account}",
+        )
         self._open.append(opened)
         return opened
 
@@ -277,15 +285,19 @@ def test_no_cursor_leaves_the_one_before(opened: Opened) -> None:
 
 def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
     with pytest.raises((sqlite3.Error, OSError)):
-        open_destination(f"sqlite:///{tmp_path}", table="t", key=(), job="j", account="a")
+        open_destination(
+            f"sqlite:///{tmp_path}", table="t", key=(), job="j", account="a", account_id="1"
+        )
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "ads.db").write_text("not a database " * 1000)
     with pytest.raises(sqlite3.DatabaseError):
-        open_destination(f"sqlite:///{tmp_path}/ads.db", table="t", key=(), job="j", account="a")
+        open_destination(
+            f"sqlite:///{tmp_path}/ads.db", table="t", key=(), job="j", account="a", account_id="1"
+        )
 
 
 def test_no_such_kind() -> None:
     with pytest.raises(ValueError, match="is no destination"):
-        open_destination("ftp://x", table="t", key=(), job="j", account="a")
+        open_destination("ftp://x", table="t", key=(), job="j", account="a", account_id="1")
