@@ -1,19 +1,9 @@
-"""The consent behind ``connector connect``: listens, opens the browser, takes a pasted answer.
-
-Three ways lead to one end, and whichever answers first wins: the browser comes to our loopback
-listener; or to the daemon, where that holds the redirect URI's port; or the person pastes the
-address of the page that the provider sent them to.
-"""
+"""The consent behind ``connector connect``: shows the URL, waits for the answer, tells its end."""
 
 import asyncio
-import contextlib
-import os
 import sys
-import threading
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import click
 
@@ -21,19 +11,14 @@ from connector import errors
 from connector.cli.browser import has_browser, open_browser
 from connector.cli.device import consent_by_device
 from connector.cli.session import opened
-from connector.consent import CompletedConsent, StartedConsent, UnknownConsent
+from connector.cli.waiting import Waiting, listening
+from connector.consent import CompletedConsent, StartedConsent
 from connector.duration import format_duration
-from connector.oauth.authorization_request import ResponseRejected, parse_response
-from connector.oauth.endpoint_url import is_loopback_host
 from connector.runtime import Runtime
 from connector.settings import Settings
-from connector.store.consents import ConsentRecord
-from connector.web.listener import RedirectListener
-from connector.web.redirection import Redirection, Work
-from connector.web.server import PortTaken, bind_loopback, is_listening
 
-#: How often the store is asked whether the daemon has completed the consent.
-POLL_INTERVAL: Final = 0.3
+#: An answer that came at the last moment is exchanged by then (30 s) and written.
+EXCHANGE_TIME: Final = 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,171 +56,35 @@ async def consent(settings: Settings, wish: Wish) -> None:
 
 async def _consent_by_redirect(runtime: Runtime, wish: Wish) -> CompletedConsent:
     provider = (await runtime.directory.get_for_consent(wish.provider)).provider
-    async with _listening(runtime, provider.redirect_uri) as waiting:
+    async with listening(runtime, provider.redirect_uri) as waiting:
         started = await runtime.consents.begin(
             wish.provider, wish.account, redirect_uri=waiting.redirect_uri
         )
-        url = await runtime.consents.url(started.id)
-        await _show(runtime, wish, url)
         try:
-            async with asyncio.timeout(wish.timeout):
-                return await waiting.completed(started, take_paste=not wish.may_open)
-        except TimeoutError:
-            reason = f"nobody answered within {format_duration(wish.timeout)}; nothing was changed"
-            raise errors.ConsentNotGiven(wish.account, reason) from None
+            await _show(runtime, wish, await runtime.consents.url(started.id))
+            return await _wait(runtime, wish, waiting, started)
+        except BaseException:
+            await runtime.consents.abandon(started)
+            raise
 
 
-class _Waiting:
-    """Waits for the answer, wherever it comes to.
-
-    Args:
-        runtime: completes it.
-        redirect_uri: where the provider sends the person.
-        listener: ours, or None where the daemon holds the port, or nobody here can listen.
-    """
-
-    def __init__(self, runtime: Runtime, redirect_uri: str) -> None:
-        self.redirect_uri = redirect_uri
-        self.listener: RedirectListener | None = None
-        self._runtime = runtime
-        self._is_shown_here = False
-        self._answered: asyncio.Future[Work] = asyncio.get_running_loop().create_future()
-        self._own = Redirection(
-            runtime.consents, runtime.settings.providers.__getitem__, on_answer=self.note
-        )
-
-    def note(self, _consent_id: str, work: Work) -> None:
-        """Take note of an answer."""
-        if not self._answered.done():
-            self._answered.set_result(work)
-
-    def note_from_browser(self, consent_id: str, work: Work) -> None:
-        """Take note of an answer to our listener, whose browser waits for the last page."""
-        self._is_shown_here = True
-        self.note(consent_id, work)
-
-    async def completed(self, started: StartedConsent, *, take_paste: bool) -> CompletedConsent:
-        """Wait until the consent is complete.
-
-        Raises:
-            ConnectorError: as `Consents.complete`.
-        """
-        helpers = [asyncio.create_task(self._watch_daemon(started))] if not self.listener else []
-        if take_paste:
-            helpers.append(asyncio.create_task(self._read_pasted(started)))
-        try:
-            work = await self._answered
-            completed = await asyncio.shield(work)
-        finally:
-            for helper in helpers:
-                helper.cancel()
-            if self.listener is not None and self._is_shown_here:
-                await self.listener.wait_until_shown()
-        return completed
-
-    async def _watch_daemon(self, started: StartedConsent) -> None:
-        """Notice when the daemon has completed the consent."""
-        while True:
-            with contextlib.suppress(errors.TemporarilyUnavailable):  # the store may come back
-                record = await self._runtime.consents.records.get(started.id)
-                if record is not None and record.outcome is not None:
-                    result = self._daemons_result(started, record)
-                    self.note(started.id, asyncio.create_task(result))
-                    return
-            await asyncio.sleep(POLL_INTERVAL)
-
-    async def _daemons_result(
-        self, started: StartedConsent, record: ConsentRecord
-    ) -> CompletedConsent:
-        message = record.message or "the daemon could not complete it"
-        if record.outcome == "connected":
-            account = await self._runtime.accounts.require(started.account)
-            return CompletedConsent(account=account, missing_scopes=(), can_refresh=True)
-        if record.outcome == errors.RegistrationRejected.problem_type():
-            raise errors.RegistrationRejected(started.provider, message)
-        if record.outcome == errors.TemporarilyUnavailable.problem_type():
-            raise errors.TemporarilyUnavailable(message)
-        raise errors.ConsentNotGiven(started.account, message)
-
-    async def _read_pasted(self, started: StartedConsent) -> None:
-        """Take the final redirect URL from standard input; say what is wrong with anything else."""
-        async for line in _lines_of_standard_input():
-            problem = await self._take_pasted(started, line.strip())
-            if problem is None:
-                return
-            if problem:
-                click.echo(f"connector: {problem}", err=True)
-
-    async def _take_pasted(self, started: StartedConsent, line: str) -> str | None:
-        """Complete the consent with a pasted URL; give what is wrong with it, or None."""
-        if not line:
-            return ""
-        if line.partition("?")[0] != self.redirect_uri:
-            return f"paste the whole address that begins with {self.redirect_uri}?"
-        try:
-            response = parse_response(urlsplit(line).query)
-            record = await self._runtime.consents.find(response)
-        except ResponseRejected as error:
-            return f"this address cannot be used: {error}"
-        except UnknownConsent:
-            return "this address belongs to another consent: its state does not match"
-        if record.id != started.id:
-            return "this address belongs to another consent: its state does not match"
-        self._own.complete(record, response, arrived_at=urlsplit(line).path)
-        return None
-
-
-@contextlib.asynccontextmanager
-async def _listening(runtime: Runtime, redirect_uri: str) -> AsyncIterator[_Waiting]:
-    """Listen on the redirect URI, or leave that to the daemon where it holds the port.
-
-    Raises:
-        ConfigurationError: nobody can take the answer; says what to do.
-    """
-    parts = urlsplit(redirect_uri)
-    host = parts.hostname or ""
-    sockets = []
-    if is_loopback_host(host):
-        try:
-            sockets = bind_loopback(host, parts.port or 0)
-        except PortTaken:
-            _require_daemon(runtime, f"{redirect_uri}: the port is taken")
-        except OSError as error:
-            problem = f"{redirect_uri} cannot be listened on: {error.strerror}"
-            raise _unheard(runtime, problem) from None
-        else:
-            authority = f"[{host}]" if ":" in host else host
-            port = sockets[0].getsockname()[1]
-            redirect_uri = parts._replace(netloc=f"{authority}:{port}").geturl()
-    else:
-        _require_daemon(runtime, f"{redirect_uri} is not on this machine")
-    waiting = _Waiting(runtime, redirect_uri)
-    if not sockets:
-        yield waiting
-        return
-    providers = runtime.settings.providers
-    listener = RedirectListener(
-        sockets, redirect_uri, runtime.consents, providers.__getitem__, waiting.note_from_browser
-    )
-    await listener.start()
-    waiting.listener = listener
+async def _wait(
+    runtime: Runtime, wish: Wish, waiting: Waiting, started: StartedConsent
+) -> CompletedConsent:
+    """Wait for the person; an answer that has come by then is waited for to its end."""
     try:
-        yield waiting
-    finally:
-        await listener.aclose()
-
-
-def _require_daemon(runtime: Runtime, problem: str) -> None:
-    socket = runtime.settings.daemon.socket
-    if socket is None or not is_listening(socket):
-        raise _unheard(runtime, problem)
-
-
-def _unheard(runtime: Runtime, problem: str) -> errors.ConfigurationError:
-    remedy = "stop the program that holds it, start the daemon (connector serve), or set another"
-    return errors.ConfigurationError(
-        [errors.Problem(runtime.settings.path.name, "redirect_uri", problem, remedy)]
-    )
+        async with asyncio.timeout(wish.timeout):
+            return await waiting.completed(started, take_paste=not wish.may_open)
+    except TimeoutError:
+        reason = f"nobody answered within {format_duration(wish.timeout)}"
+        if await runtime.consents.abandon(started):
+            reason += "; nothing was changed"
+            raise errors.ConsentNotGiven(wish.account, reason) from None
+    try:
+        async with asyncio.timeout(EXCHANGE_TIME):
+            return await waiting.completed(started, take_paste=False)
+    except TimeoutError:
+        raise errors.ConsentNotGiven(wish.account, reason) from None
 
 
 async def _show(runtime: Runtime, wish: Wish, url: str) -> None:
@@ -253,26 +102,6 @@ async def _show(runtime: Runtime, wish: Wish, url: str) -> None:
             "Open it in any browser. If the last page cannot be loaded, paste its address here.",
             err=True,
         )
-
-
-async def _lines_of_standard_input() -> AsyncIterator[str]:
-    """Give the lines of standard input; its end is no answer, so the waiting goes on."""
-    queue: asyncio.Queue[str | None] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        # the file descriptor itself: a thread left waiting in sys.stdin would hold its lock at exit
-        rest = b""
-        with contextlib.suppress(RuntimeError, OSError):  # the loop or the input is closed
-            while chunk := os.read(0, 64 * 1024):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    loop.call_soon_threadsafe(queue.put_nowait, line.decode("utf-8", "replace"))
-            loop.call_soon_threadsafe(queue.put_nowait, rest.decode("utf-8", "replace") or None)
-
-    threading.Thread(target=read, name="standard input", daemon=True).start()
-    while (line := await queue.get()) is not None:
-        yield line
 
 
 def _tell(runtime: Runtime, completed: CompletedConsent) -> None:

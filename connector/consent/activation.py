@@ -42,7 +42,20 @@ class Activation:
         nonce: Secret | None,
         kept: Mapping[str, str],
     ) -> CompletedConsent:
-        """Learn who consented, and write the tokens; see `Consents.activate`."""
+        """Learn who consented, and write the tokens of a consent.
+
+        Args:
+            client: of the provider.
+            name: of the account.
+            tokens: what the provider granted.
+            scopes: that were asked for.
+            nonce: of the request; set where an ID token was asked for.
+            kept: parameters of the answer that are kept with the account.
+
+        Raises:
+            ConsentNotGiven: another person consented, or the ID token must not be believed.
+            TemporarilyUnavailable: who consented could not be learned, or the store cannot be had.
+        """
         person = await identify_person(client, tokens, nonce=nonce, account=name, now=self._now())
         terms = first_terms(tokens, scopes, client.provider.lifetimes)
         id_token = tokens.id_token.reveal() if tokens.id_token else None

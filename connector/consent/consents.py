@@ -12,6 +12,7 @@ from connector.account_name import check_account_name
 from connector.consent.activation import Activation
 from connector.consent.exchange import exchange_code
 from connector.consent.frozen_request import FrozenRequest
+from connector.consent.new_accounts import NewAccounts
 from connector.consent.opening_url import opening_url
 from connector.consent.values import CompletedConsent, StartedConsent, UnknownConsent
 from connector.oauth.authorization_request import (
@@ -58,7 +59,7 @@ class Consents:
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.records = records
-        self._accounts = accounts
+        self.new_accounts = NewAccounts(accounts, now=now)
         self._activation = Activation(accounts=accounts, grants=grants, now=now)
         self._directory = directory
         self._now = now
@@ -102,18 +103,21 @@ class Consents:
             parameters=client.provider.authorization_params,
             token_bytes=self._token_bytes,
         )
+        new_account = await self.new_accounts.begin(account, provider)
+        frozen = FrozenRequest(
+            request=request, fingerprint=client.fingerprint, new_account=new_account
+        )
         now = self._now()
         record = ConsentRecord(
             id=secrets.token_hex(16),
             state_hash=hash_state(request.state.reveal()),
             account=account,
             provider=provider,
-            request=FrozenRequest(request=request, fingerprint=client.fingerprint).dump(),
+            request=frozen.dump(),
             created_at=now,
             expires_at=now + CONSENT_LIFETIME,
             ticket_hash=ticket_hash,
         )
-        await self._accounts.begin(account, provider, now=now)
         await self.records.add(record)
         logger.info("consent begun", extra=_fields(record, "consent.begun"))
         return StartedConsent(
@@ -176,6 +180,22 @@ class Consents:
         work.add_done_callback(self._under_way.discard)
         return await asyncio.shield(work)
 
+    async def abandon(self, started: StartedConsent) -> bool:
+        """Give up a consent that waits: no answer is taken any more, and a new account goes.
+
+        Returns:
+            False where an answer has been taken already, or the store cannot be had.
+        """
+        try:
+            record = await self.records.get(started.id)
+            if record is None or not await self.records.consume(record, now=self._now()):
+                return False
+        except errors.ConnectorError as error:
+            logger.warning(str(error), extra={"action": "consent.not_abandoned"})
+            return False
+        await self.new_accounts.take_back(FrozenRequest.load(record.request).new_account)
+        return True
+
     async def aclose(self) -> None:
         """Let the consents under way come to their end: their codes cannot be used again."""
         if self._under_way:
@@ -186,9 +206,11 @@ class Consents:
     ) -> CompletedConsent:
         if not await self.records.consume(record, now=self._now()):
             raise UnknownConsent
+        frozen = FrozenRequest.load(record.request)
         try:
-            completed = await self._use(record, response, arrived_at)
+            completed = await self._use(record, frozen, response, arrived_at)
         except errors.ConnectorError as error:
+            await self.new_accounts.take_back(frozen.new_account)
             await self._note(record, error.problem_type(), str(error))
             logger.warning(str(error), extra=_fields(record, "consent.failed"))
             raise
@@ -204,9 +226,12 @@ class Consents:
             logger.warning(str(error), extra=_fields(record, "consent.not_noted"))
 
     async def _use(
-        self, record: ConsentRecord, response: Mapping[str, str], arrived_at: str
+        self,
+        record: ConsentRecord,
+        frozen: FrozenRequest,
+        response: Mapping[str, str],
+        arrived_at: str,
     ) -> CompletedConsent:
-        frozen = FrozenRequest.load(record.request)
         if arrived_at != urlsplit(frozen.request.redirect_uri).path:
             raise errors.ConsentNotGiven(record.account, "the answer came to another redirect URI")
         client = await self._directory.get(record.provider)
@@ -253,20 +278,7 @@ class Consents:
         nonce: Secret | None,
         kept: Mapping[str, str],
     ) -> CompletedConsent:
-        """Learn who consented, and write the tokens of a consent.
-
-        Args:
-            client: of the provider.
-            name: of the account.
-            tokens: what the provider granted.
-            scopes: that were asked for.
-            nonce: of the request; set where an ID token was asked for.
-            kept: parameters of the answer that are kept with the account.
-
-        Raises:
-            ConsentNotGiven: another person consented, or the ID token must not be believed.
-            TemporarilyUnavailable: who consented could not be learned, or the store cannot be had.
-        """
+        """Learn who consented, and write the tokens; see `Activation.activate`."""
         return await self._activation.activate(client, name, tokens, scopes, nonce, kept)
 
 

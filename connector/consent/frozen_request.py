@@ -20,10 +20,12 @@ class FrozenRequest:
     Attributes:
         request: state, verifier, nonce, redirect URI, scopes.
         fingerprint: of the client registration and the server's endpoints.
+        new_account: identifier of the account's row, where this consent has made it.
     """
 
     request: AuthorizationRequest
     fingerprint: str
+    new_account: str | None = None
 
     def dump(self) -> bytes:
         """Write it as JSON; it holds secrets, and goes through the vault next."""
@@ -37,6 +39,7 @@ class FrozenRequest:
             "nonce": _reveal(request.nonce),
             "parameters": dict(request.parameters),
             "fingerprint": self.fingerprint,
+            "new_account": self.new_account,
         }
         return json.dumps(record).encode()
 
@@ -55,6 +58,7 @@ class FrozenRequest:
                 parameters=cast("Mapping[str, str]", record["parameters"]),
             ),
             fingerprint=record["fingerprint"],
+            new_account=record.get("new_account"),
         )
 
 

@@ -31,7 +31,7 @@ class Commands:
         self.out = self.err = ""
         self.configure()
 
-    def configure(self, more: str = JOB, **changes: str) -> None:
+    def configure(self, more: str = JOB, **changes: object) -> None:
         """Write the configuration, with a job."""
         self.bench.configure(more=more, **changes)  # type: ignore[arg-type]
 

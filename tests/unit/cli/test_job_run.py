@@ -63,7 +63,7 @@ class TestExitStatus:
 
     def test_a_provider_that_is_not_configured(self, commands: Commands) -> None:
         commands.bench.connect_apart(is_expired=True)
-        commands.configure(replace=("[providers.acme]", "[providers.other]"))  # type: ignore[arg-type]
+        commands.configure(replace=("[providers.acme]", "[providers.other]"))
         commands.write(ONE)
         assert commands.run("jobs", "run", "pull") == 2
         assert "providers.acme" in commands.err

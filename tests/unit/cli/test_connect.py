@@ -1,0 +1,27 @@
+"""``connector connect``: what is refused, and what is left behind where nobody consents."""
+
+import json
+
+import pytest
+
+from .conftest import Commands
+
+CONNECT = ("connect", "acme", "--account", "acme/ads", "--no-browser", "--timeout", "1")
+
+
+@pytest.fixture(autouse=True)
+def _any_port(commands: Commands) -> None:
+    commands.configure(replace=(":49152", ""))
+
+
+def states(commands: Commands) -> dict[str, str]:
+    """Give the accounts and their states."""
+    assert commands.run("accounts", "--json") == 0
+    return {one["account"]: one["state"] for one in json.loads(commands.out)}
+
+
+@pytest.mark.parametrize("option", [(), ("--device",)])
+def test_nobody_answers(commands: Commands, option: tuple[str, ...]) -> None:
+    assert commands.run(*CONNECT, *option) == 7
+    assert "nobody answered within 1 s; nothing was changed" in commands.err
+    assert states(commands) == {}
