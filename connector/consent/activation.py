@@ -53,7 +53,8 @@ class Activation:
             kept: parameters of the answer that are kept with the account.
 
         Raises:
-            ConsentNotGiven: another person consented, or the ID token must not be believed.
+            ConsentNotGiven: another person consented, or at another provider than the account's,
+                or the ID token must not be believed.
             TemporarilyUnavailable: who consented could not be learned, or the store cannot be had.
         """
         person = await identify_person(client, tokens, nonce=nonce, account=name, now=self._now())

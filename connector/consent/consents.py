@@ -86,6 +86,7 @@ class Consents:
         Raises:
             ConfigurationError: no such provider, a secret is missing, or the server's metadata or
                 our settings do not fit together.
+            ConsentNotGiven: the account has tokens of another provider.
             Refused: the account's name breaks the grammar.
             TemporarilyUnavailable: the store, or the server's metadata, cannot be had.
         """

@@ -83,14 +83,31 @@ async def identify_person(
     return None
 
 
+def check_same_provider(account: Account, provider: str) -> None:
+    """Refuse to replace tokens of another provider: people are told apart within one only.
+
+    An ended grant counts too: its tokens are kept, and may turn out to be good.
+
+    Raises:
+        ConsentNotGiven: the account has tokens of another provider.
+    """
+    if account.grant is not None and account.provider != provider:
+        raise errors.ConsentNotGiven(
+            account.name,
+            f"it holds a grant of provider {account.provider}; nothing was changed. "
+            f"To give it to {provider}, type first: connector forget {account.name}",
+        )
+
+
 def check_same_person(account: Account, consent: Consent) -> None:
-    """Refuse a reconnect by another person (CHECKLIST 12).
+    """Refuse a reconnect by another person (CHECKLIST 12), or at another provider.
 
     Raises:
         ConsentNotGiven: somebody else consented than the account belongs to.
     """
+    check_same_provider(account, consent.provider)
     grant = account.grant
-    if grant is None or grant.subject is None or account.provider != consent.provider:
+    if grant is None or grant.subject is None:
         return
     if consent.subject != grant.subject:
         name = f" ({grant.subject_name})" if grant.subject_name else ""

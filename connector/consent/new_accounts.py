@@ -10,6 +10,7 @@ from collections.abc import Callable
 from sqlalchemy import delete
 from sqlmodel import col
 
+from connector.consent.exchange import check_same_provider
 from connector.errors import ConnectorError
 from connector.store.accounts import AccountStore
 from connector.store.tables import AccountRow
@@ -36,10 +37,12 @@ class NewAccounts:
             The identifier of the row that was made; None where there was one.
 
         Raises:
+            ConsentNotGiven: the account has tokens of another provider.
             TemporarilyUnavailable: the store cannot be had.
         """
         before = await self._accounts.get(name)
         account = before or await self._accounts.begin(name, provider, now=self._now())
+        check_same_provider(account, provider)
         return account.id if before is None else None
 
     async def take_back(self, account_id: str | None) -> None:

@@ -25,3 +25,14 @@ def test_nobody_answers(commands: Commands, option: tuple[str, ...]) -> None:
     assert commands.run(*CONNECT, *option) == 7
     assert "nobody answered within 1 s; nothing was changed" in commands.err
     assert states(commands) == {}
+
+
+def test_an_account_of_another_provider(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    for option in ((), ("--device",)):
+        assert commands.run("connect", "facebook", *CONNECT[2:], *option) in {2, 7}
+        assert "authorize" not in commands.out
+    assert states(commands) == {"acme/ads": "active"}
+    assert commands.run("connect", "facebook", *CONNECT[2:]) == 7
+    assert "type first: connector forget acme/ads" in commands.err
+    assert commands.run("token", "acme/ads") == 0

@@ -107,3 +107,40 @@ class TestAbandoned:
         assert not await runtime.consents.abandon(started)
         await runtime.consents.new_accounts.take_back(made)
         assert await names(runtime) == [(ACCOUNT, "pending"), ("acme/other", "pending")]
+
+
+class TestAnotherProvider:
+    """People are told apart within one provider: at another one anybody could take the account."""
+
+    async def test_refused_before_anybody_is_asked(
+        self, bench: Workbench, runtime: Runtime
+    ) -> None:
+        before = await bench.connect(runtime)
+        with pytest.raises(errors.ConsentNotGiven, match="grant of provider acme") as caught:
+            await runtime.consents.begin("facebook", ACCOUNT)
+        assert f"type first: connector forget {ACCOUNT}" in str(caught.value)
+        assert await runtime.accounts.require(ACCOUNT) == before
+
+    async def test_refused_where_the_grant_came_meanwhile(
+        self, bench: Workbench, runtime: Runtime, ada: Person
+    ) -> None:
+        redirect = await bench.begin(runtime, ada, provider="facebook")
+        before = await bench.connect(runtime)
+        with pytest.raises(errors.ConsentNotGiven, match="grant of provider acme"):
+            await bench.complete(runtime, redirect)
+        assert await runtime.accounts.require(ACCOUNT) == before
+
+    async def test_refused_though_the_grant_has_ended(
+        self, bench: Workbench, runtime: Runtime
+    ) -> None:
+        account = await bench.connect(runtime)
+        await runtime.grants.require_consent(account, "the person has taken it back", now=1.0)
+        with pytest.raises(errors.ConsentNotGiven, match="grant of provider acme"):
+            await runtime.consents.begin("facebook", ACCOUNT)
+
+    async def test_taken_where_nothing_is_lost(
+        self, bench: Workbench, runtime: Runtime, ada: Person
+    ) -> None:
+        await runtime.consents.begin("acme", ACCOUNT)
+        completed = await bench.consent(runtime, ada, provider="facebook")
+        assert completed.account.provider == "facebook"
