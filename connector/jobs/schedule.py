@@ -12,21 +12,18 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from connector.account import Active
+from connector.account import Account, Active
 from connector.errors import ConnectorError
+from connector.jobs.places import Places
 from connector.jobs.run import JobRunner
 from connector.schedule import Schedule
 from connector.settings import JobSettings
 
 logger = logging.getLogger(__name__)
-
-#: Child processes at once: each is a Python of its own, some 40 MiB.
-CONCURRENT_RUNS: Final = 8
 
 
 class SlotTrigger(BaseTrigger):  # type: ignore[misc]
@@ -69,7 +66,7 @@ class Timer:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._due: dict[str, float] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._places = asyncio.Semaphore(CONCURRENT_RUNS)
+        self._places = Places()
 
     def start(self) -> None:
         """Begin to keep time."""
@@ -117,7 +114,7 @@ class Timer:
                     extra={"action": "run.skipped", "job": job.name, "account": account.name},
                 )
                 continue
-            task = asyncio.create_task(self._run(job, account.name, due_at))
+            task = asyncio.create_task(self._run(job, account, due_at))
             self._running[place] = task
             task.add_done_callback(functools.partial(self._land, place))
 
@@ -129,12 +126,12 @@ class Timer:
             extra = {"action": "run.failed", "job": job, "account": account}
             logger.error("a run failed by a bug", exc_info=error, extra=extra)
 
-    async def _run(self, job: JobSettings, account: str, due_at: float) -> None:
+    async def _run(self, job: JobSettings, account: Account, due_at: float) -> None:
         if job.jitter:
             await self._sleep(random.uniform(0, job.jitter))  # noqa: S311 - spreads load
-        async with self._places:
+        async with self._places.take(job.name, account.provider):
             try:
-                await self._runner.run(job, account, due_at=due_at)
+                await self._runner.run(job, account.name, due_at=due_at)
             except ConnectorError as error:
-                extra = {"action": "run.failed", "job": job.name, "account": account}
+                extra = {"action": "run.failed", "job": job.name, "account": account.name}
                 logger.warning(str(error), extra=extra)

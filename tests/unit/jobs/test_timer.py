@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import cast
@@ -10,8 +11,9 @@ import pytest
 
 from connector import errors
 from connector.account import Account
+from connector.jobs.places import FOR_A_PROVIDER, IN_ALL, OF_A_JOB
 from connector.jobs.run import JobRunner
-from connector.jobs.schedule import CONCURRENT_RUNS, SlotTrigger, Timer
+from connector.jobs.schedule import SlotTrigger, Timer
 from connector.runtime import Runtime, RuntimeCredentials
 from connector.schedule import Schedule, parse_schedule
 from connector.settings import JobSettings
@@ -30,11 +32,12 @@ class Runs:
         self.ends = asyncio.Event()
         self.changed = asyncio.Condition()
         self.error: Exception | None = None
+        self.selected: dict[str, list[Account]] = {}
         self._real = jobs.make_runner(RuntimeCredentials(jobs.runtime))
         self.runs = self._real.runs
 
     async def accounts_of(self, job: JobSettings) -> list[Account]:
-        return await self._real.accounts_of(job)
+        return self.selected.get(job.name) or await self._real.accounts_of(job)
 
     async def run(self, job: JobSettings, account: str, *, due_at: float | None) -> Ending | None:
         async with self.changed:
@@ -186,22 +189,55 @@ class TestFire:
         assert [due for _, _, due in runs.begun] == [NOW + 60 * i for i in range(1, 21)]
         await timer.aclose()
 
-    async def test_so_many_at_once_and_no_more(
-        self, bench: Workbench, runtime: Runtime, jobs: Jobs, runs: Runs
+    @pytest.mark.parametrize(
+        ("wanted", "begun"),
+        [
+            ({("slow", "acme"): 20, ("fast", "acme"): 1}, {"slow": OF_A_JOB, "fast": 1}),
+            ({("both", "slow"): 20, ("both", "fast"): 1}, {"both": OF_A_JOB + 1}),
+            (
+                {("slow", "acme"): 20, ("slower", "acme"): 20, ("fast", "other"): 1},
+                {"slow": OF_A_JOB, "slower": FOR_A_PROVIDER - OF_A_JOB, "fast": 1},
+            ),
+            (
+                {("one", "1"): 20, ("two", "2"): 20, ("three", "3"): 20},
+                {"one": OF_A_JOB, "two": OF_A_JOB, "three": IN_ALL - 2 * OF_A_JOB},
+            ),
+        ],
+        ids=[
+            "a job that hangs",
+            "a job that hangs at one of its providers",
+            "a provider that hangs",
+            "all of them",
+        ],
+    )
+    async def test_what_hangs_leaves_places_to_others(
+        self,
+        bench: Workbench,
+        runtime: Runtime,
+        jobs: Jobs,
+        runs: Runs,
+        wanted: dict[tuple[str, str], int],
+        begun: dict[str, int],
     ) -> None:
-        for number in range(CONCURRENT_RUNS + 2):
-            await bench.connect(runtime, f"acme/{number}")
-        job = jobs.job(schedule=MINUTELY)
-        timer = make_timer(bench, runs, [job])
+        account = await runtime.accounts.require(ACCOUNT)
+        for (name, provider), count in wanted.items():
+            runs.selected.setdefault(name, []).extend(
+                dataclasses.replace(account, name=f"{provider}/{number}", provider=provider)
+                for number in range(count)
+            )
+        declared = [jobs.job(name=name, schedule=MINUTELY) for name in runs.selected]
+        timer = make_timer(bench, runs, declared)
         timer.start()
         bench.clock.advance(60)
-        await fire(timer, job)
-        await runs.wait_for(CONCURRENT_RUNS)
+        for job in declared:
+            await fire(timer, job)
+        await runs.wait_for(sum(begun.values()))
         for _ in range(20):
             await asyncio.sleep(0)
-        assert len(runs.begun) == CONCURRENT_RUNS
+        assert Counter(name for name, _, _ in runs.begun) == begun
         runs.ends.set()
-        await runs.wait_for(CONCURRENT_RUNS + 3)
+        await settle(timer)
+        assert len(runs.begun) == sum(wanted.values()), "each gets its turn"
         await timer.aclose()
 
     async def test_the_store_is_away(
