@@ -44,6 +44,7 @@ __all__ = ["APPLICATION_ID", "BUSY_TIMEOUT", "Database", "check_file", "prepare_
 BUSY_TIMEOUT: Final = 10.0
 POOL_SIZE: Final = 10
 POOL_OVERFLOW: Final = 5
+POSTGRES_POOL_SIZE: Final = 5
 
 #: Execution option: the statement with which a transaction of SQLite begins; "": none begins.
 _BEGIN: Final = "connector_begin"
@@ -259,8 +260,9 @@ def _postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
         pool_pre_ping=True,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
+        # of the hundred that a server takes by default, for all processes
+        pool_size=POSTGRES_POOL_SIZE,
+        max_overflow=0,
         pool_timeout=busy_timeout,
         connect_args={
             "options": f"{own_options} {_POSTGRES_OPTIONS}".strip(),

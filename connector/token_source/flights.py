@@ -84,24 +84,23 @@ class Flights:
         self._now = now
         self._flights: dict[str, Flight] = {}
 
-    async def fly(self, wish: Wish, *, patience: float | None = None) -> Remembered:
+    async def fly(self, wish: Wish) -> Remembered:
         """Wait for the one refresh of an account; a caller that gives up does not cancel it.
 
-        Args:
-            wish: what is wanted.
-            patience: seconds; None: to its end.
+        Raises:
+            As `Refresh.run`.
+        """
+        return await asyncio.shield(self.start(wish))
+
+    async def fly_for(self, wish: Wish, seconds: float) -> Remembered | None:
+        """Wait for the one refresh of an account for a while; None: it goes on behind.
 
         Raises:
-            TemporarilyUnavailable: it takes longer than ``patience``; it goes on behind.
-            Otherwise as `Refresh.run`.
+            As `Refresh.run`.
         """
         flight = self.start(wish)
-        if patience is None:
-            return await asyncio.shield(flight)
-        await asyncio.wait({flight}, timeout=patience)
-        if not flight.done():
-            raise TemporarilyUnavailable("the refresh takes long; it goes on")
-        return flight.result()
+        await asyncio.wait({flight}, timeout=seconds)
+        return flight.result() if flight.done() else None
 
     def start(self, wish: Wish) -> Flight:
         """Start a refresh, or give the one that is under way.

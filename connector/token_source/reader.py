@@ -43,7 +43,7 @@ class Reader:
         self._reads: dict[str, asyncio.Task[Remembered]] = {}
 
     async def read(self, name: str) -> Remembered:
-        """Read an account's present token from the store into memory.
+        """Read an account's present token from the store into memory; many callers, one reading.
 
         Raises:
             UnknownAccount: there is no such account.
@@ -53,6 +53,46 @@ class Reader:
             VaultSealed: the token does not open.
             Refused: it is of a type that must not be used.
         """
+        return await asyncio.shield(self._reading(name))
+
+    async def read_in_time(self, name: str) -> Remembered:
+        """Read, but wait for the store only a moment where memory has a token that works.
+
+        Raises:
+            TemporarilyUnavailable: it takes too long; the reading goes on behind.
+            Otherwise as `read`.
+        """
+        present = self._memory.get(name)
+        if present is None or not present.is_alive(self._now()):
+            return await self.read(name)
+        patience = READING_PATIENCE if name not in self._reads else LATER_PATIENCE
+        reading = self._reading(name)
+        await asyncio.wait({reading}, timeout=patience)
+        if reading.done():
+            return reading.result()
+        if present.is_alive(self._now()):
+            raise TemporarilyUnavailable("the database does not answer")
+        return await asyncio.shield(reading)  # a busy machine has slept over its end
+
+    async def aclose(self) -> None:
+        """Let the readings under way end, unless the database hangs."""
+        readings = list(self._reads.values())
+        if readings:
+            await asyncio.wait(readings, timeout=READING_PATIENCE)
+        for reading in readings:
+            reading.cancel()
+        await asyncio.gather(*readings, return_exceptions=True)
+
+    def _reading(self, name: str) -> asyncio.Task[Remembered]:
+        """Give the reading under way, or begin one: a thousand callers need one connection."""
+        reading = self._reads.get(name)
+        if reading is None:
+            reading = asyncio.create_task(self._read(name), name=f"read {name}")
+            self._reads[name] = reading
+            reading.add_done_callback(lambda done: self._end(name, done))
+        return reading
+
+    async def _read(self, name: str) -> Remembered:
         account = await self._accounts.require(name)
         if not isinstance(account.state, Active):
             self._memory.forget(name)
@@ -65,33 +105,6 @@ class Reader:
         check_registration(account, await self._directory.fingerprint(account.provider))
         provider = self._directory.providers[account.provider]
         return self._memory.put(name, remember(account, self._accounts, provider))
-
-    async def read_in_time(self, name: str) -> Remembered:
-        """Read, but wait for the store only a moment where memory has a token that works.
-
-        Raises:
-            TemporarilyUnavailable: it takes too long; the reading goes on behind.
-            Otherwise as `read`.
-        """
-        present = self._memory.get(name)
-        if present is None or not present.is_alive(self._now()):
-            return await self.read(name)
-        reading = self._reads.get(name)
-        patience = READING_PATIENCE if reading is None else LATER_PATIENCE
-        if reading is None:
-            reading = asyncio.create_task(self.read(name), name=f"read {name}")
-            self._reads[name] = reading
-            reading.add_done_callback(lambda done: self._end(name, done))
-        await asyncio.wait({reading}, timeout=patience)
-        if not reading.done():
-            raise TemporarilyUnavailable("the database does not answer")
-        return reading.result()
-
-    async def aclose(self) -> None:
-        """Wait for no reading any more."""
-        for reading in list(self._reads.values()):
-            reading.cancel()
-        await asyncio.gather(*self._reads.values(), return_exceptions=True)
 
     def _end(self, name: str, reading: asyncio.Task[Remembered]) -> None:
         del self._reads[name]

@@ -114,11 +114,11 @@ class Refresh:
             if self._grants.lease_remaining(account) <= 0:
                 if await self._unanswered(account) is not None:
                     continue
+                if not ignore_backoff:
+                    await self.settlement.gate.check(account.provider)
                 self._check_backoff(
                     account, client, ignore_backoff=ignore_backoff, is_rejected=is_rejected
                 )
-                if not ignore_backoff:
-                    await self.settlement.gate.check(account.provider)
             credential = self._credential(account, client)
             if credential is None:
                 return await self._do_without(account, is_rejected=is_rejected)

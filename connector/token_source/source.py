@@ -118,9 +118,7 @@ class TokenSource:
         if self._is_as_fresh_as_can_be(remembered, now):
             return remembered.marked(now, min_ttl)
         try:
-            patience = None if is_strict else remembered.patience(self._now())
-            wish = Wish(name=name, generation=remembered.generation)
-            renewed = await self._flights.fly(wish, patience=patience)
+            renewed = await self._renewed(remembered, name, is_strict=is_strict)
         except (TemporarilyUnavailable, RegistrationRejected) as error:
             return self._instead(remembered, error, min_ttl, is_strict=is_strict)
         return renewed.marked(self._now(), min_ttl)
@@ -193,6 +191,22 @@ class TokenSource:
         await self._flights.drain()
         with contextlib.suppress(TemporarilyUnavailable):  # then the next start writes it
             await self._refresh.settlement.kept.replay_held()
+
+    async def _renewed(self, remembered: Remembered, name: str, *, is_strict: bool) -> Remembered:
+        """Wait for a refresh, but not for long while there is a token that works: then give that.
+
+        Raises:
+            As `refresh`.
+        """
+        wish = Wish(name=name, generation=remembered.generation)
+        patience = None if is_strict else remembered.patience(self._now())
+        if patience is not None:
+            renewed = await self._flights.fly_for(wish, patience)
+            if renewed is not None:
+                return renewed
+            if remembered.is_alive(self._now()):  # else a busy machine has slept over its end
+                return remembered
+        return await self._flights.fly(wish)
 
     def _is_as_fresh_as_can_be(self, remembered: Remembered, now: float) -> bool:
         """Tell whether it was refreshed (not consented) within the last second."""

@@ -102,6 +102,7 @@ class ProcessWatch:
             self.seen[f"{process.name} child environ"] = environment
 
 
+@pytest.mark.timeout(300)  # some thirty processes, on a machine that may be busy
 def test_no_secret_is_shown_anywhere(
     installation: Installation, simulator: Simulator, tmp_path: Path
 ) -> None:

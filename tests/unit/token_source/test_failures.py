@@ -231,7 +231,7 @@ class TestRegistration:
         with pytest.raises(errors.RegistrationRejected, match="invalid_client") as caught:
             await runtime.tokens.get(ACCOUNT)
         assert caught.value.provider == "acme"
-        with pytest.raises(errors.TemporarilyUnavailable, match="rejects our client registration"):
+        with pytest.raises(errors.RegistrationRejected, match="invalid_client"):
             await runtime.tokens.get(ACCOUNT)
         assert bench.refreshes == 1
         after = await runtime.accounts.require(ACCOUNT)

@@ -350,6 +350,7 @@ class TestWithheldByNobody:
         bench.fault("hold")
         token = await runtime.tokens.get(account.name)
         assert token.is_short
+        await bench.held()
         bench.release()
         renewed = await runtime.tokens.refresh(account.name)  # joins the one that went on
         assert renewed.value != token.value

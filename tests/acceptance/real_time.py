@@ -1,0 +1,41 @@
+"""A workbench for programs that live by the real time, its vault on either database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connector.runtime import open_runtime
+from connector.settings import load_settings
+from connector.simulator import Settings, Simulator
+from tests.unit.workbench import Workbench, run_apart
+
+
+@contextmanager
+def real_time_workbench(
+    folder: Path, settings: Settings, *, postgres_url: str | None = None
+) -> Iterator[Workbench]:
+    """Run a simulator and make a vault; the provider is configured as the simulator behaves.
+
+    Args:
+        folder: of the configuration, and of the vault where it is SQLite.
+        settings: of the simulator.
+        postgres_url: of an empty database, where the vault is Postgres.
+    """
+    with Simulator(settings) as simulator:
+        bench = Workbench(folder, simulator, simulator.clock)
+        profile = f'refresh_token = {{ rotation = "{settings.rotation}" }}'
+        if postgres_url is None:
+            bench.configure(acme=profile)
+        else:
+            place = f'[vault]\nurl = "{postgres_url}"'
+            bench.configure(acme=profile, replace=("[vault]", place))
+            _make_vault(bench)
+        yield bench
+
+
+def _make_vault(bench: Workbench) -> None:
+    async def make() -> None:
+        settings = load_settings(bench.config)
+        await (await open_runtime(settings, has_background=False, create=True)).aclose()
+
+    run_apart(make)

@@ -1,0 +1,231 @@
+"""Workers are killed at random moments, often between the provider's answer and their commit.
+
+Where the provider takes a refresh token twice for a while (``grace``), no account is lost. Where it
+does not (``strict``), a token that was rotated for a process that died is gone with it: then, and
+only then, the account says so.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, Self
+
+import pytest
+
+from connector import errors
+from connector.account import ConsentRequired
+from connector.runtime import Runtime
+from connector.simulator import Settings
+from connector.simulator.ledger import Record as LedgerRecord
+from connector.simulator.settings import Rotation
+from tests.acceptance.real_time import real_time_workbench
+from tests.unit.workbench import REFRESH, Workbench
+
+#: How many workers are killed in each test: enough to lose some, or so many for a long run.
+KILLS: Final = int(os.environ.get("CONNECTOR_TEST_KILLS", "20"))
+WORKERS: Final = 2
+ACCOUNTS: Final = tuple(f"acme/account-{i}" for i in range(6))
+WORKER: Final = Path(__file__).with_name("single_flight_worker.py")
+#: Seconds: a token is over so soon that every account is always about to be refreshed, and the
+#: answer, once the old refresh token has been replaced, is on its way long enough to be lost.
+LIFETIME: Final = 1.0
+ANSWER_DELAY: Final = 0.15
+#: Seconds between a worker's beginning and the next kill.
+PAUSES: Final = (0.05, 0.6)
+PATIENCE: Final = 60.0
+#: On the host of the owner that is gone nobody waits for a lease (45 s).
+AT_ONCE: Final = 15.0
+#: Seconds in which a request arrives whose sender has been killed.
+UNDERWAY: Final = 1.0
+ROTATION_LOST: Final = "rotation lost"
+
+
+@dataclass
+class Workers:
+    """Processes that keep tokens fresh, and what they say."""
+
+    parent: Process
+    living: list[int] = field(default_factory=list)
+    errors: list[dict[str, str]] = field(default_factory=list)
+    killed_at: list[float] = field(default_factory=list)
+
+    @classmethod
+    @asynccontextmanager
+    async def started(cls, bench: Workbench) -> AsyncIterator[Self]:
+        """Start the process that forks them; whoever lives at the end is killed."""
+        command = (sys.executable, str(WORKER), "rotate", str(bench.config), *ACCOUNTS)
+        parent = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, start_new_session=True
+        )
+        try:
+            yield cls(parent)
+        finally:
+            with suppress(ProcessLookupError):  # all have ended
+                os.killpg(parent.pid, signal.SIGKILL)
+            await parent.wait()
+
+    async def add(self) -> None:
+        """Have one more, and wait until it works."""
+        assert self.parent.stdin is not None
+        assert self.parent.stdout is not None
+        self.parent.stdin.write(b"\n")
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                said = json.loads(await self.parent.stdout.readline())
+                if "pid" in said:
+                    break
+                self.errors.append(said)
+        self.living.append(said["pid"])
+
+    def kill(self, one: int) -> None:
+        """End one without a word."""
+        self.killed_at.append(time.time())
+        os.kill(self.living.pop(one), signal.SIGKILL)
+
+    async def rest(self) -> list[dict[str, str]]:
+        """Give all errors that were told, once nobody works any more."""
+        assert not self.living
+        out, _ = await asyncio.wait_for(self.parent.communicate(b""), PATIENCE)
+        return [*self.errors, *map(json.loads, out.splitlines())]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What came of it all."""
+
+    killed_at: list[float]
+    reasons: list[str]
+    errors: list[dict[str, str]]
+    sent: tuple[LedgerRecord, ...]
+    seconds_to_recover: float
+
+
+@asynccontextmanager
+async def rotating(
+    folder: Path, rotation: Rotation, postgres_url: str | None
+) -> AsyncIterator[tuple[Workbench, Runtime]]:
+    """Connect all accounts at a simulator that answers late."""
+    settings = Settings(rotation=rotation, access_token_lifetime=LIFETIME)
+    with real_time_workbench(folder, settings, postgres_url=postgres_url) as bench:
+        late = {"when": "after", "grant_type": "refresh_token", "times": None}
+        bench.fault("delay", delay=ANSWER_DELAY, **late)
+        async with bench.runtime() as runtime:
+            for name in ACCOUNTS:
+                await bench.connect(runtime, name)
+            yield bench, runtime
+
+
+async def kill_and_see(bench: Workbench, runtime: Runtime, *, seed: int) -> Story:
+    """Kill one worker after another, and all in the end; see what is left of the accounts.
+
+    An account that is lost meanwhile is connected again, so that as many rotate as before.
+    """
+    chance = random.Random(seed)  # noqa: S311 - when to kill whom
+    reasons: list[str] = []
+    async with Workers.started(bench) as workers:
+        for _ in range(WORKERS):
+            await workers.add()
+        for number in range(KILLS):
+            await asyncio.sleep(chance.uniform(*PAUSES))
+            workers.kill(chance.randrange(len(workers.living)))
+            if number >= KILLS - WORKERS:
+                continue  # those that are left come next
+            await workers.add()
+            for name, reason in (await lost(runtime)).items():
+                reasons.append(reason)
+                await bench.connect(runtime, name)
+        began = time.monotonic()
+        for name in ACCOUNTS:
+            try:
+                await runtime.tokens.refresh(name)
+            except errors.ConsentRequired as error:
+                reasons.append(error.reason)
+        return Story(
+            killed_at=workers.killed_at,
+            reasons=reasons,
+            errors=await workers.rest(),
+            sent=bench.simulator.ledger.records(REFRESH),
+            seconds_to_recover=time.monotonic() - began,
+        )
+
+
+async def lost(runtime: Runtime) -> dict[str, str]:
+    """Give the accounts that need a person, and why."""
+    accounts = [await runtime.accounts.require(name) for name in ACCOUNTS]
+    return {
+        account.name: account.state.reason
+        for account in accounts
+        if isinstance(account.state, ConsentRequired)
+    }
+
+
+def sent_again(story: Story) -> int:
+    """Count the refresh tokens that were sent again; each of them because somebody was killed."""
+    sends = defaultdict(list)
+    for record in story.sent:
+        sends[record.refresh_token].append(record.time)
+    pairs = [pair for times in sends.values() for pair in pairwise(times)]
+    for first, second in pairs:
+        assert any(first - UNDERWAY < at < second for at in story.killed_at), "sent twice"
+    return len(pairs)
+
+
+def tell(story: Story) -> None:
+    """Show the numbers, with ``-rA``."""
+    numbers = {
+        "kills": len(story.killed_at),
+        "losses": len(story.reasons),
+        "refreshes": len(story.sent),
+        "sent again": sent_again(story),
+        "seconds to recover": round(story.seconds_to_recover, 1),
+    }
+    sys.stdout.write(f"{numbers}\n")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def postgres_or_none(request: pytest.FixtureRequest) -> str | None:
+    """Where the vault is."""
+    if request.param == "sqlite":
+        return None
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.mark.timeout(60 + 5 * KILLS)
+async def test_within_the_grace_time_no_account_is_lost(
+    tmp_path: Path, postgres_or_none: str | None
+) -> None:
+    async with rotating(tmp_path, "grace", postgres_or_none) as (bench, runtime):
+        story = await kill_and_see(bench, runtime, seed=1)
+    tell(story)
+    assert story.reasons == []
+    assert story.errors == []
+    assert story.seconds_to_recover < AT_ONCE
+    assert {record.outcome for record in story.sent} == {"issued", "replayed"}
+
+
+@pytest.mark.timeout(60 + 5 * KILLS)
+async def test_a_strict_provider_loses_none_silently(
+    tmp_path: Path, postgres_or_none: str | None
+) -> None:
+    async with rotating(tmp_path, "strict", postgres_or_none) as (bench, runtime):
+        story = await kill_and_see(bench, runtime, seed=2)
+    tell(story)
+    assert all(reason.startswith(ROTATION_LOST) for reason in story.reasons), story.reasons
+    for error in story.errors:
+        assert error["error"] == "ConsentRequired", error
+        assert ROTATION_LOST in error["message"], error
+    refused = [record for record in story.sent if record.outcome == "reuse_detected"]
+    assert len(story.reasons) <= len(refused) <= len(story.killed_at) * len(ACCOUNTS)
+    assert story.seconds_to_recover < AT_ONCE
