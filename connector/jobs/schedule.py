@@ -4,14 +4,19 @@ APScheduler keeps the time, with its store in memory, made anew from the configu
 start. On purpose: ``misfire_grace_time`` None (a late fire still counts), ``coalesce`` (many missed
 fires are one), ``max_instances`` 1 (a fire only starts runs and returns). Jitter delays a run's
 start and never its due time, so that the slot is the same for every daemon.
+
+It waits for a due time on the monotonic clock, which knows neither of a suspend nor of a wall clock
+that is set: so the timer looks at both clocks every few seconds.
 """
 
 import asyncio
 import functools
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -24,6 +29,12 @@ from connector.schedule import Schedule
 from connector.settings import JobSettings
 
 logger = logging.getLogger(__name__)
+
+#: So late at the most is a job after a suspend, or after the wall clock was set (seconds).
+LOOK_INTERVAL: Final = 5.0
+#: The wall clock was set, if it went this far from the monotonic one between two looks; a clock
+#: that is merely adjusted drifts by milliseconds (seconds).
+LARGEST_DRIFT: Final = 3.0
 
 
 class SlotTrigger(BaseTrigger):  # type: ignore[misc]
@@ -49,6 +60,7 @@ class Timer:
         runner: runs them.
         now: gives seconds since the epoch.
         sleep: waits out a run's share of the jitter.
+        monotonic: gives seconds of a clock that nobody sets.
     """
 
     def __init__(
@@ -58,11 +70,15 @@ class Timer:
         *,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._jobs = jobs
         self._runner = runner
         self._now = now
         self._sleep = sleep
+        self._monotonic = monotonic
+        self._offset = 0.0  # of the wall clock to the monotonic one
+        self._watch: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._due: dict[str, float] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -70,28 +86,60 @@ class Timer:
 
     def start(self) -> None:
         """Begin to keep time."""
-        for job in self._jobs.values():
-            if job.schedule is None:
-                continue
-            self._due[job.name] = job.schedule.next_after(self._now())
+        self._offset = self._now() - self._monotonic()
+        for job, schedule in self._scheduled():
+            self._due[job.name] = schedule.next_after(self._now())
             self._scheduler.add_job(
                 self._fire,
-                SlotTrigger(job.schedule),
-                args=(job, job.schedule),
+                SlotTrigger(schedule),
+                args=(job, schedule),
                 id=job.name,
                 misfire_grace_time=None,
                 coalesce=True,
                 max_instances=1,
             )
         self._scheduler.start()
+        self._watch = asyncio.create_task(self._watch_clocks(), name="clocks of the timer")
 
     async def aclose(self) -> None:
         """Start no more runs, and stop those under way; they are resumed at their cursor."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        for task in self._running.values():
+        tasks = [*self._running.values(), *filter(None, [self._watch])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def look(self) -> None:
+        """Look at the clocks: start what is due by now, and wait anew where the wall clock was set.
+
+        Where it went forward, or the machine was suspended, a due time that has passed still counts
+        (once, see `Schedule.latest_due`). Where it went back, the next due time is an earlier one;
+        a slot that was run before is run no second time.
+        """
+        offset = self._now() - self._monotonic()
+        drift, self._offset = offset - self._offset, offset
+        if abs(drift) > LARGEST_DRIFT:
+            extra = {"action": "clock.set", "seconds": round(drift, 1)}
+            logger.warning("the wall clock was set, or the machine was suspended", extra=extra)
+        if drift < -LARGEST_DRIFT:
+            for job, schedule in self._scheduled():
+                due_at = schedule.next_after(self._now())
+                self._due[job.name] = due_at
+                moment = datetime.fromtimestamp(due_at, UTC)
+                self._scheduler.modify_job(job.name, next_run_time=moment)
+        self._scheduler.wakeup()
+
+    async def _watch_clocks(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            self.look()
+
+    def _scheduled(self) -> Iterator[tuple[JobSettings, Schedule]]:
+        """Give the jobs that have a schedule."""
+        for job in self._jobs.values():
+            if job.schedule is not None:
+                yield job, job.schedule
 
     async def _fire(self, job: JobSettings, schedule: Schedule) -> None:
         """Start the runs of one slot, one for each active account."""

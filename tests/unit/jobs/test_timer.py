@@ -2,9 +2,10 @@
 
 import asyncio
 import dataclasses
+import time
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import cast
 
 import pytest
@@ -305,10 +306,87 @@ class TestClose:
         await make_timer(bench, runs, []).aclose()
 
 
+class WallClock:
+    """The real time, until it is set; APScheduler reads it too."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.offset = 0.0
+        clock = self
+
+        class Moment(datetime):
+            @classmethod
+            def now(cls, tz: tzinfo | None = None) -> "Moment":
+                return cls.fromtimestamp(clock.now(), tz)
+
+        monkeypatch.setattr("apscheduler.schedulers.base.datetime", Moment)
+        monkeypatch.setattr("connector.jobs.schedule.LOOK_INTERVAL", 0.1)
+
+    def now(self) -> float:
+        return time.time() + self.offset
+
+
+class TestClocks:
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> WallClock:
+        return WallClock(monkeypatch)
+
+    async def test_a_wall_clock_that_is_set_back(
+        self, clock: WallClock, jobs: Jobs, runs: Runs
+    ) -> None:
+        runs.ends.set()
+        job = jobs.job(schedule=parse_schedule("every 1s"))
+        timer = Timer({"pull": job}, cast("JobRunner", runs), now=clock.now)
+        timer.start()
+        async with asyncio.timeout(20):
+            await runs.wait_for(1)
+            clock.offset = -3600.0
+            await runs.wait_for(len(runs.begun) + 2)
+        await timer.aclose()
+        due = [cast("float", due_at) for _, _, due_at in runs.begun]
+        assert due[0] - 3600 < due[-1] < due[0] - 3500
+
+    @pytest.mark.parametrize("schedule", ["every 1d", "0 0 * * *"])
+    async def test_a_machine_that_was_suspended(
+        self, clock: WallClock, jobs: Jobs, runs: Runs, schedule: str
+    ) -> None:
+        """What was due meanwhile is started, once; monotonic time stood still."""
+        runs.ends.set()
+        daily = parse_schedule(schedule)
+        due_at = daily.next_after(clock.now() + 86_400)
+        timer = Timer({"pull": jobs.job(schedule=daily)}, cast("JobRunner", runs), now=clock.now)
+        timer.start()
+        for _ in range(10):
+            await asyncio.sleep(0)  # until it waits for the first due time
+        clock.offset = due_at - clock.now() + 60
+        async with asyncio.timeout(20):
+            await runs.wait_for(1)
+        await asyncio.sleep(0.3)
+        await timer.aclose()
+        assert runs.begun == [("pull", ACCOUNT, due_at)]
+
+    async def test_a_slot_that_was_run_is_not_run_again(
+        self, clock: WallClock, runtime: Runtime, jobs: Jobs
+    ) -> None:
+        jobs.write("def pull(api, context): return []")
+        runner = jobs.make_runner(RuntimeCredentials(runtime), now=clock.now)
+        job = jobs.job(schedule=parse_schedule("every 1h"))
+        full_hour = clock.now() // 3600 * 3600
+        clock.offset = full_hour + 1800 - clock.now()
+        timer = Timer({"pull": job}, runner, now=clock.now)
+        timer.start()
+        for hours in (1, 0, 1, 2):
+            clock.offset = full_hour + hours * 3600 + 1800 - time.time()
+            timer.look()
+            if hours > 0:
+                await fire(timer, job)
+                await settle(timer)
+        await timer.aclose()
+        due = [run.due_at for run in await runtime.runs.history("pull", limit=9)]
+        assert due == [full_hour + 7200, full_hour + 3600]
+
+
 async def test_keeps_real_time(bench: Workbench, jobs: Jobs) -> None:
     """Every second for real: the timer's own loop, and a job without a schedule left alone."""
-    import time
-
     runs = Runs(jobs)
     runs.ends.set()
     job = jobs.job(schedule=parse_schedule("every 1s"))
