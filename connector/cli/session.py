@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
 
 from connector.cli.options import config_path, is_debugging
 
@@ -14,20 +16,56 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+#: A vault opens in a fraction of this; a seal that asks a person may take for ever.
+OPENING_TIME: Final = 3.0
+
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end; SIGTERM ends it as Ctrl-C does, with everything closed."""
+    """Run a coroutine to its end; SIGTERM ends it as Ctrl-C does, with everything closed.
+
+    A further signal does not cut off what the first one lets come to its end: the answer to a
+    refresh may hold the only copy of a new refresh token.
+    """
 
     async def guarded() -> T:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - we are in one
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await work
+        stop = _Stop(task)
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop)
+        try:
+            return await work
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
 
     try:
         return asyncio.run(guarded())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+class _Stop:
+    """What SIGINT and SIGTERM do: the first one cancels, the second one is told why it waits.
+
+    Args:
+        task: that is cancelled.
+    """
+
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self._task = task
+        self._signals = 0
+
+    def __call__(self) -> None:
+        """Take a signal."""
+        self._signals += 1
+        if self._signals == 1:
+            self._task.cancel()
+        elif self._signals == 2:
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                click.echo("connector: finishing the refresh under way…", err=True)
 
 
 def forbid_core_dumps() -> None:
@@ -61,8 +99,38 @@ async def opened(settings: "Settings", *, create: bool = False) -> AsyncIterator
     from connector.runtime import open_runtime
 
     forbid_core_dumps()
-    runtime = await open_runtime(settings, has_background=False, create=create)
+    opening = asyncio.create_task(open_runtime(settings, has_background=False, create=create))
+    try:
+        runtime = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await _close_when_open(opening)
+        raise
     try:
         yield runtime
     finally:
-        await asyncio.shield(runtime.aclose())
+        await _to_the_end(runtime.aclose())
+
+
+async def _close_when_open(opening: "asyncio.Task[Runtime]") -> None:
+    """Let a database open that was about to, and close it; one that takes long is given up.
+
+    Cut off half-way, the thread of SQLite's driver would complain to an event loop that is gone.
+    """
+    await asyncio.wait([opening], timeout=OPENING_TIME)
+    opening.cancel()  # nothing to one that is open by now
+    await asyncio.wait([opening])
+    if not opening.cancelled() and opening.exception() is None:
+        await _to_the_end(opening.result().aclose())
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait until a coroutine has ended, though the waiting task is cancelled meanwhile."""
+    task, is_cancelled = asyncio.create_task(work), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            is_cancelled = True
+    task.result()
+    if is_cancelled:
+        raise asyncio.CancelledError
