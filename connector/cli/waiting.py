@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import click
 
 from connector import errors
-from connector.consent import CompletedConsent, StartedConsent, UnknownConsent
+from connector.consent import CompletedConsent, StartedConsent, UnknownConsent, redirect_path
 from connector.oauth.authorization_request import ResponseRejected, parse_response
 from connector.oauth.endpoint_url import is_loopback_host
 from connector.runtime import Runtime
@@ -40,6 +40,8 @@ class Waiting:
 
     def __init__(self, runtime: Runtime, redirect_uri: str) -> None:
         self.redirect_uri = redirect_uri
+        parts = urlsplit(redirect_uri)._replace(path=redirect_path(redirect_uri), query="")
+        self._address = parts.geturl()
         self.listener: RedirectListener | None = None
         self._runtime = runtime
         self._is_shown_here = False
@@ -114,7 +116,8 @@ class Waiting:
         """Complete the consent with a pasted URL; give what is wrong with it, or None."""
         if not line:
             return ""
-        if line.partition("?")[0] != self.redirect_uri:
+        address, path = urlsplit(line)._replace(query="", fragment=""), redirect_path(line)
+        if address._replace(path=path).geturl() != self._address:
             return f"paste the whole address that begins with {self.redirect_uri}?"
         try:
             response = parse_response(urlsplit(line).query)
@@ -125,7 +128,7 @@ class Waiting:
             return "this address belongs to another consent: its state does not match"
         if record.id != started.id:
             return "this address belongs to another consent: its state does not match"
-        self._own.complete(record, response, arrived_at=urlsplit(line).path)
+        self._own.complete(record, response, arrived_at=path)
         return None
 
 

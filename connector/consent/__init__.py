@@ -10,6 +10,17 @@ account that had tokens keeps them.
 """
 
 from connector.consent.consents import Consents
-from connector.consent.values import CompletedConsent, StartedConsent, UnknownConsent
+from connector.consent.values import (
+    CompletedConsent,
+    StartedConsent,
+    UnknownConsent,
+    redirect_path,
+)
 
-__all__ = ["CompletedConsent", "Consents", "StartedConsent", "UnknownConsent"]
+__all__ = [
+    "CompletedConsent",
+    "Consents",
+    "StartedConsent",
+    "UnknownConsent",
+    "redirect_path",
+]

@@ -5,7 +5,6 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from connector import errors
 from connector.account_name import check_account_name
@@ -14,7 +13,12 @@ from connector.consent.exchange import exchange_code
 from connector.consent.frozen_request import FrozenRequest
 from connector.consent.new_accounts import NewAccounts
 from connector.consent.opening_url import opening_url
-from connector.consent.values import CompletedConsent, StartedConsent, UnknownConsent
+from connector.consent.values import (
+    CompletedConsent,
+    StartedConsent,
+    UnknownConsent,
+    redirect_path,
+)
 from connector.oauth.authorization_request import (
     AuthorizationCode,
     AuthorizationError,
@@ -233,7 +237,7 @@ class Consents:
         response: Mapping[str, str],
         arrived_at: str,
     ) -> CompletedConsent:
-        if arrived_at != urlsplit(frozen.request.redirect_uri).path:
+        if arrived_at != redirect_path(frozen.request.redirect_uri):
             raise errors.ConsentNotGiven(record.account, "the answer came to another redirect URI")
         client = await self._directory.get(record.provider)
         if client.fingerprint != frozen.fingerprint:

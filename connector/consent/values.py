@@ -1,12 +1,18 @@
 """What a consent is before and after its answer."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from connector.account import Account
 
 
 class UnknownConsent(Exception):
     """The answer belongs to no consent that is under way here: a stray or repeated hit."""
+
+
+def redirect_path(redirect_uri: str) -> str:
+    """Give the path at which a browser asks for a redirect URI: ``/`` where that has none."""
+    return urlsplit(redirect_uri).path or "/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ is collected by the `Section`; unknown keys are reported with the nearest known 
 
 from collections.abc import Mapping
 from typing import Final, cast
+from urllib.parse import unquote, urlsplit
 
 from connector.oauth.authorization_request import PROTECTED_PARAMETERS
 from connector.oauth.authorization_server import AuthorizationServer
@@ -33,6 +34,9 @@ from connector.providers.template import (
 from connector.toml_section import Section
 
 DEFAULT_REDIRECT_URI: Final = "http://127.0.0.1/callback/{provider}"
+#: What the daemon answers besides redirects; the latter need no key.
+OWN_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+OWN_FOLDERS: Final = ("/v1/", "/connect/", "/consent/")
 
 
 def read_provider(name: str, section: Section, *, daemon_port: int) -> Provider:
@@ -83,7 +87,22 @@ def _read_redirect_uri(section: Section, name: str, daemon_port: int) -> str:
         )
     if not unknown:
         check_url(section, "redirect_uri", url)
+        _check_redirect_path(section, url, name)
     return url
+
+
+def _check_redirect_path(section: Section, url: str, name: str) -> None:
+    """Report an address at which the daemon answers something else."""
+    try:
+        path = unquote(urlsplit(url).path)
+    except ValueError:
+        return  # it is no URL at all, and reported
+    if path in OWN_PATHS or path.startswith(OWN_FOLDERS):
+        section.problem(
+            "redirect_uri",
+            f"names {path}, where the daemon answers something else",
+            f"register another one, such as {DEFAULT_REDIRECT_URI.format(provider=name)}",
+        )
 
 
 def _check_openid(section: Section, server: AuthorizationServer, scopes: tuple[str, ...]) -> None:

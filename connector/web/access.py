@@ -12,10 +12,12 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from connector.consent import redirect_path
 from connector.web.problems import problem
+from connector.web.redirection import raw_path
 
-#: A contentless liveness answer, and what a person's browser must reach to consent.
-OPEN_PREFIXES: Final = ("/healthz", "/connect/", "/callback/", "/consent/")
+#: What a person's browser must reach to consent, besides the redirect URIs.
+OPEN_PREFIXES: Final = ("/connect/", "/callback/", "/consent/")
 _SAME_SITE: Final = frozenset({None, "none", "same-origin"})
 
 
@@ -25,11 +27,15 @@ class AccessCheck:
     Args:
         app: the application.
         hosts: what a ``Host`` header over TCP may say.
+        redirect_uris: where providers send the person's browser.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Iterable[str], redirect_uris: Iterable[str] = ()
+    ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
+        self._callbacks = frozenset(map(redirect_path, redirect_uris))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer with a problem document."""
@@ -47,9 +53,11 @@ class AccessCheck:
         if headers.get("host") not in self._hosts:
             return 403, "forbidden", "the Host header names another host"
         path: str = scope["path"]
-        is_open = path == "/healthz" or path.startswith(OPEN_PREFIXES[1:])
-        # a provider sends the person's browser from its own site to /callback
-        if not path.startswith("/callback/") and not _is_own_page(headers, self._hosts):
+        is_callback = raw_path(scope) in self._callbacks or path.startswith("/callback/")
+        # contentless: the liveness of the daemon
+        is_open = path == "/healthz" or is_callback or path.startswith(OPEN_PREFIXES)
+        # a provider sends the person's browser from its own site to the redirect URI
+        if not is_callback and not _is_own_page(headers, self._hosts):
             return 403, "forbidden", "the request comes from another site's page"
         if not is_open:
             return 401, "unauthorized", "over TCP an API key is needed; use the Unix socket"

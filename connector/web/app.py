@@ -38,6 +38,7 @@ def make_app(runtime: Runtime, starter: RunStarter) -> Starlette:
     address = daemon.public_url or f"http://{host}:{daemon.port}"
     links = ConnectLinks(runtime.consents, providers.__getitem__, address=address, now=runtime.now)
     redirection = Redirection(runtime.consents, providers.__getitem__)
+    redirect_uris = [provider.redirect_uri for provider in providers.values()]
 
     async def ready(_request: Request) -> Response:
         await runtime.accounts.get("-")  # raises where the database cannot be had
@@ -55,9 +56,12 @@ def make_app(runtime: Runtime, starter: RunStarter) -> Starlette:
             *Api(runtime, links).routes(),
             *JobRuns(runtime, starter).routes(),
             *links.routes(),
-            *redirection.routes(),
+            *redirection.routes(redirect_uris),
         ],
-        middleware=[Middleware(BugGuard), Middleware(AccessCheck, hosts=hosts)],
+        middleware=[
+            Middleware(BugGuard),
+            Middleware(AccessCheck, hosts=hosts, redirect_uris=redirect_uris),
+        ],
         exception_handlers={
             ConnectorError: answer_error,
             UnusableBody: _unusable,

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from connector.consent import Consents, StartedConsent
+from connector.consent import Consents, StartedConsent, redirect_path
 from connector.oauth.endpoint_url import is_loopback_host
 from connector.providers.provider import Provider
 from connector.store.consents import ConsentRecord
@@ -93,7 +93,7 @@ class ConnectLinks:
             name,
             cookie,
             max_age=max(1, int(record.expires_at - self._now())),
-            path="/callback/",
+            path=redirect_path(self._provider(record.provider).redirect_uri),
             secure=self._address.startswith("https:"),
             httponly=True,
             samesite="lax",

@@ -53,7 +53,7 @@ class RedirectListener:
             consents, provider, on_answer=on_answer, on_shown=lambda _id: self._shown.set()
         )
         app = Starlette(
-            routes=self.redirection.routes(),
+            routes=self.redirection.routes([redirect_uri]),
             middleware=[Middleware(HostCheck, host=urlsplit(redirect_uri).netloc)],
             exception_handlers={404: _stray, 405: _stray},
         )

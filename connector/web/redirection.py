@@ -2,24 +2,25 @@
 
 The answer is redirected away from at once (303), so that code and state leave the address bar, the
 history and the log; the page that follows waits for the outcome. What does not belong to a consent
-under way is answered 404 and changes nothing, so that stray hits keep a listener waiting
-(CHECKLIST 20 to 25).
+under way, or is no GET, is answered 404 and changes nothing, so that stray hits keep a listener
+waiting (CHECKLIST 20 to 25).
 """
 
 import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from connector import errors
-from connector.consent import CompletedConsent, Consents, UnknownConsent
+from connector.consent import CompletedConsent, Consents, UnknownConsent, redirect_path
 from connector.oauth.authorization_request import ResponseRejected, parse_response
 from connector.providers.provider import Provider
 from connector.store.consents import ConsentRecord
@@ -58,10 +59,15 @@ class Redirection:
         self._on_shown = on_shown
         self._work: dict[str, Work] = {}
 
-    def routes(self) -> list[Route]:
-        """Give the routes."""
+    def routes(self, redirect_uris: Iterable[str]) -> list[BaseRoute]:
+        """Give the routes.
+
+        Args:
+            redirect_uris: whose answers are taken here, at whatever path they have.
+        """
+        paths = {redirect_path(uri) for uri in redirect_uris}
         return [
-            Route("/callback/{provider}", self.take, methods=["GET"]),
+            *(_ExactRoute(path, self.take) for path in sorted(paths)),
             Route("/consent/{consent}", self.show, methods=["GET"]),
         ]
 
@@ -76,7 +82,7 @@ class Redirection:
             return _stray(404, "This address belongs to no consent that is under way.")
         if not _is_same_browser(request, record):
             return _stray(403, "This consent was begun in another browser.")
-        self.complete(record, response, arrived_at=request.url.path)
+        self.complete(record, response, arrived_at=raw_path(request.scope))
         return redirect(f"/consent/{record.id}")
 
     def complete(self, record: ConsentRecord, response: dict[str, str], *, arrived_at: str) -> Work:
@@ -95,7 +101,7 @@ class Redirection:
         """Show how a consent ended."""
         consent_id = request.path_params["consent"]
         work = self._work.get(consent_id)
-        if work is None:
+        if work is None or request.method != "GET":  # HEAD shows nothing to anybody
             return _stray(404, "This address belongs to no consent that is under way.")
         try:
             async with asyncio.timeout(OUTCOME_TIMEOUT):
@@ -131,6 +137,27 @@ class Redirection:
     def _shown(self, consent_id: str) -> None:
         if self._on_shown is not None:
             self._on_shown(consent_id)
+
+
+class _ExactRoute(Route):
+    """Takes GET alone, at one path as it was registered with the provider, byte for byte.
+
+    A `Route` takes HEAD as well, which link checkers and previews send: it would use the answer up
+    that the person's browser is about to bring.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for this route."""
+        is_ours = scope["type"] == "http" and scope["method"] == "GET"
+        if is_ours and raw_path(scope) == self.path:
+            return Match.FULL, {"endpoint": self.endpoint}
+        return Match.NONE, {}
+
+
+def raw_path(scope: Scope) -> str:
+    """Give the path of a request as it was sent, escapes included."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.decode("ascii", "replace")
 
 
 def browser_hash(cookie: str) -> str:
