@@ -22,4 +22,4 @@ def test_killed_at_any_moment(tmp_path: Path, url: str, lines: int) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(done.stdout)
     assert told["deaths"] >= lines
-    assert told["batches"] > 10
+    assert told["batches"] > 2, "it was always killed before it had written"
