@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-BENCHMARKS = ("startup", "refresher")
+BENCHMARKS = ("startup", "refresher", "cached", "single_flight", "slow_neighbour")
 
 
 def main() -> None:

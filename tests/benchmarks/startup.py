@@ -15,6 +15,10 @@ RUNS = 9
 #: What the command line must not have imported when all it does is print its help.
 HEAVY = ("sqlmodel", "sqlalchemy", "fastapi", "starlette", "httpx2", "authlib", "rich", "alembic")
 
+#: The least that a program needs to ask a daemon.
+OPEN_SOCKET = "import socket; socket.socket(socket.AF_UNIX).connect('connector.sock')"
+OPENS_STORE = "connector token (opens the store)"
+
 
 def main() -> None:
     """Measure, interleaved, so that a noisy machine is noisy for all alike."""
@@ -25,6 +29,7 @@ def main() -> None:
     ):
         installation.configure()
         installation.connect("ads", "acme/ads")
+        daemon = installation.serve()
         python = [sys.executable]
         connector = [sys.executable, "-m", "connector"]
         commands = {
@@ -32,15 +37,18 @@ def main() -> None:
             "import connector": [*python, "-c", "import connector"],
             "import connector.cli": [*python, "-c", "import connector.cli"],
             "connector --help": [*connector, "--help"],
-            "connector token (opens the store)": [*connector, "token", "acme/ads"],
+            "Python opens a Unix socket": [*python, "-c", OPEN_SOCKET],
+            "connector token (asks the daemon)": [*connector, "token", "acme/ads"],
+            OPENS_STORE: [*connector, "token", "acme/ads"],
             "for comparison: import sqlmodel": [*python, "-c", "import sqlmodel"],
         }
         times: dict[str, list[float]] = {name: [] for name in commands}
         for run in range(RUNS + 1):
             for name, command in commands.items():
-                took = _time(command, installation)
+                took = _time(command, installation, asks_daemon=name != OPENS_STORE)
                 if run:  # the first warms the file cache
                     times[name].append(took)
+        installation.stop(daemon)
     print_table("A new process", "ms", list(times.items()))
     print(f"\nImported by the command line, of {', '.join(HEAVY)}: {imported_by_help() or 'none'}")
 
@@ -59,12 +67,13 @@ def imported_by_help() -> list[str]:
     return found
 
 
-def _time(command: list[str], installation: Installation) -> float:
+def _time(command: list[str], installation: Installation, *, asks_daemon: bool) -> float:
+    unreached = {} if asks_daemon else {"CONNECTOR_SOCKET": "none.sock"}
     began = time.perf_counter()
     subprocess.run(
         command,
         cwd=installation.folder,
-        env=installation.environment,
+        env=installation.environment | unreached,
         check=True,
         capture_output=True,
     )
