@@ -101,6 +101,7 @@ class Runtime:
             settlement=settlement,
             owner=self.owner,
             now=now,
+            changes=self._changes,
         )
         memory = TokenMemory(now=now)
         watch = StoreWatch(

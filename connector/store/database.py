@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -86,6 +86,7 @@ class Database:
         busy_timeout: float = BUSY_TIMEOUT,
     ) -> None:
         self.url = url
+        self._busy_seconds = busy_timeout
         self._busy_timeout = f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}"
         self.is_sqlite = url.get_backend_name() == "sqlite"
         #: The time of leases, as this process sees it.
@@ -165,6 +166,11 @@ class Database:
                         await connection.exec_driver_sql(self._busy_timeout)
         except (TemporarilyUnavailable, VaultSealed):
             return
+
+    def driver_parameters(self) -> dict[str, Any]:
+        """Give what Postgres's driver connects with, for a connection outside the pool."""
+        _, parameters = self.engine.dialect.create_connect_args(self.engine.url)
+        return {**parameters, **_postgres_parameters(self.url, self._busy_seconds)}
 
     def converted(self) -> Converted:
         """Turn the driver's errors into ours within a ``with`` block."""
@@ -254,8 +260,6 @@ def _ask(connection: DBAPIConnection, pragma: str) -> object:
 
 
 def _postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
-    own = url.query.get("options", "")
-    own_options = own if isinstance(own, str) else " ".join(own)
     return create_async_engine(
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
@@ -264,10 +268,16 @@ def _postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
         pool_size=POSTGRES_POOL_SIZE,
         max_overflow=0,
         pool_timeout=busy_timeout,
-        connect_args={
-            "options": f"{own_options} {_POSTGRES_OPTIONS}".strip(),
-            "connect_timeout": max(1, int(busy_timeout)),
-            # a standby may be behind: what it says of a token must not be believed
-            "target_session_attrs": "read-write",
-        },
+        connect_args=_postgres_parameters(url, busy_timeout),
     )
+
+
+def _postgres_parameters(url: URL, busy_timeout: float) -> dict[str, object]:
+    own = url.query.get("options", "")
+    own_options = own if isinstance(own, str) else " ".join(own)
+    return {
+        "options": f"{own_options} {_POSTGRES_OPTIONS}".strip(),
+        "connect_timeout": max(1, int(busy_timeout)),
+        # a standby may be behind: what it says of a token must not be believed
+        "target_session_attrs": "read-write",
+    }

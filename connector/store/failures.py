@@ -43,17 +43,17 @@ class Converted:
             cause = getattr(error, "orig", None) or error
             if _is_damaged(error, cause):
                 raise VaultSealed(
-                    f"the database {self._description} is damaged or is none: {_reason(cause)}",
+                    f"the database {self._description} is damaged or is none: {reason(cause)}",
                     "Nothing was written. Stop Connector and restore the database from a backup.",
                 ) from None
             if _is_closed_to_us(error, cause):
                 raise VaultSealed(
-                    f"the database {self._description} cannot be used: {_reason(cause)}",
+                    f"the database {self._description} cannot be used: {reason(cause)}",
                     "Check vault.url, and the rights of its user.",
                 ) from None
             if _is_away(error):
                 raise TemporarilyUnavailable(
-                    f"the database {self._description} failed: {_reason(cause)}"
+                    f"the database {self._description} failed: {reason(cause)}"
                 ) from None
 
 
@@ -76,7 +76,7 @@ def _is_away(error: BaseException) -> bool:
     ) or (isinstance(error, DBAPIError) and error.connection_invalidated)
 
 
-def _reason(cause: BaseException) -> str:
+def reason(cause: BaseException) -> str:
     """Give the driver's own words, one line, without statement and parameters."""
     lines = str(cause).strip().splitlines()
     return (lines[0] if lines else type(cause).__name__)[:_LONGEST_REASON]

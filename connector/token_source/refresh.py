@@ -10,9 +10,8 @@
 Whoever waits for another owner's lease gets the winner's tokens, or the winner's error.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from connector import errors
@@ -21,6 +20,7 @@ from connector.oauth.token_response import Granted
 from connector.providers.client import ProviderClient, ProviderDirectory
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
+from connector.store.changes import UNCOUNTED, ChangeWatch
 from connector.store.grants import LEASE_DURATION, GrantStore
 from connector.store.owner import boot_time
 from connector.token_source.sending import Sending
@@ -30,9 +30,9 @@ from connector.token_source.verdict import check_registration, consent_required,
 
 logger = logging.getLogger(__name__)
 
-#: Waiting for another owner: soon at first, then twice a second.
 NO_LEASE: Final = float("-inf")
-FIRST_WAIT: Final = 0.02
+#: Who waits for another owner is told when the lease is given back; should the word be lost, or the
+#: owner be gone, it looks twice a second.
 LONGEST_WAIT: Final = 0.5
 
 #: An API that still rejects a token after so long means it.
@@ -54,7 +54,7 @@ class Refresh:
         settlement: acts on the answers.
         owner: this process as an owner of leases.
         now: gives seconds since the epoch.
-        sleep: waits for another owner.
+        changes: tells when another owner has done with an account.
 
     Attributes:
         settlement: as given.
@@ -69,7 +69,7 @@ class Refresh:
         settlement: Settlement,
         owner: str,
         now: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        changes: ChangeWatch,
     ) -> None:
         self._accounts = accounts
         self._grants = grants
@@ -77,7 +77,8 @@ class Refresh:
         self.settlement = settlement
         self._owner = owner
         self._now = now
-        self._sleep = sleep
+        self._changes = changes
+        self._wait = changes.wait
         self._rejected: dict[tuple[str, int], float] = {}
 
     async def run(
@@ -105,8 +106,9 @@ class Refresh:
             RegistrationRejected: the provider rejects our client registration.
         """
         give_up_at = self._now() + LEASE_DURATION + LONGEST_WAIT
-        wait = FIRST_WAIT
         while True:
+            # from before the reading, so that what happens since is not slept through
+            count = UNCOUNTED if known else self._changes.count
             account, client = await self._current(name, known)
             known = None
             if account.generation > generation:  # a smaller one: ours is in the journal still
@@ -139,8 +141,7 @@ class Refresh:
                     f"another process has been refreshing account {name} for too long",
                     moment(self._now() + LONGEST_WAIT),
                 )
-            await self._sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
+            await self._wait(LONGEST_WAIT, account=name, since=count)
 
     def _check_replay_period(self, account: Account, client: ProviderClient) -> None:
         """Refuse to wait where an owner that is unheard of may still write what it got.

