@@ -43,15 +43,15 @@ def run(arguments: list[str]) -> int | None:
     query = f"?strict={'true' if '--strict' in options else 'false'}"
     if "--min-ttl" in options:
         query += f"&min_ttl={options['--min-ttl']}"
-    headers = {"Accept": "text/plain", "Connector-Config": os.path.realpath(config)}
+    headers = {"Accept": "text/plain"}
     try:
+        headers["Connector-Config"] = os.path.realpath(config)  # the working folder may be gone
         connection = client.open_socket(client.find_socket(config))
         answer = client.exchange(connection, "GET", f"/v1/accounts/{account}/token{query}", headers)
     except (client.DaemonUnreachable, OSError):
         return None
     if answer.status == 200:
-        _print(answer, with_header="--header" in options)
-        return 0
+        return _print(answer, with_header="--header" in options)
     return _tell(answer.body)
 
 
@@ -78,7 +78,7 @@ def _parse(arguments: list[str]) -> tuple[str, dict[str, str]] | None:
     return (account, options) if is_name and account.isascii() and is_number else None
 
 
-def _print(answer: "object", *, with_header: bool) -> None:
+def _print(answer: "object", *, with_header: bool) -> int:
     from connector.client import Answer
 
     assert isinstance(answer, Answer)  # noqa: S101 - typed so that nothing is imported before
@@ -87,8 +87,16 @@ def _print(answer: "object", *, with_header: bool) -> None:
         sys.stderr.write("connector: the token lives less than was asked for\n")
     if with_header:
         token = f"Authorization: {answer.headers['connector-scheme']} {token}"
-    sys.stdout.write(token)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(token)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left is not tried again at the end
+        if isinstance(error, BrokenPipeError):  # whoever read it has gone
+            return 0
+        sys.stderr.write(f"connector: {error.strerror}\n")
+        return 1
+    return 0
 
 
 def _tell(body: bytes) -> int | None:

@@ -34,20 +34,20 @@ def find_configuration(path: str | os.PathLike[str] | None = None) -> Path:
             configuration folder are looked at, in this order.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: there is none, or it cannot be told.
     """
     if path is None:
         path = os.environ.get("CONNECTOR_CONFIG") or None
     if path is not None:
         found = Path(path).expanduser()
-        if not found.is_file():
+        if not _is_file(found):
             raise ConfigurationError(
                 [Problem(str(found), "", "there is no such file", "type: connector init")]
             )
         return found.absolute()  # not resolved: a link's own folder is what paths are relative to
     candidates = [Path("config.toml"), user_configuration()]
     for candidate in candidates:
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate.absolute()
     raise ConfigurationError(
         [
@@ -59,6 +59,20 @@ def find_configuration(path: str | os.PathLike[str] | None = None) -> Path:
             )
         ]
     )
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether there is a file.
+
+    Raises:
+        ConfigurationError: its folder cannot be looked into.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:
+        message = f"cannot be looked for: {error.strerror}"
+        remedy = "check the name, and the modes of the folders above it"
+        raise ConfigurationError([Problem(str(path), "", message, remedy)]) from None
 
 
 def user_configuration() -> Path:

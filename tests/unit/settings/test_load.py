@@ -441,3 +441,15 @@ def test_secrets_are_not_read_when_the_file_is(
     """`connector providers` works on a host that has none of them."""
     monkeypatch.delenv("FACEBOOK_SECRET", raising=False)
     assert load(tmp_path, FACEBOOK).registrations["facebook"].client_id == "1"
+
+
+def test_a_folder_that_cannot_be_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs the tests as root may look into every folder: a name too long does as well."""
+    too_long = tmp_path / ("a" * 300) / "config.toml"
+    with pytest.raises(ConfigurationError, match=r"cannot be looked for: .*check the name"):
+        find_configuration(too_long)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ("a" * 300)))
+    with pytest.raises(ConfigurationError, match="cannot be looked for"):
+        find_configuration()
