@@ -2,13 +2,16 @@
 
 Exit status: 0 done · 1 a bug · 2 usage or configuration · 3 consent required · 4 temporarily
 unavailable · 5 vault sealed · 6 refused · 7 consent not given · 8 registration rejected. A
-traceback is shown with ``--debug`` only. Every option has an environment variable
-(``CONNECTOR_COMMAND_OPTION``), shown in its help.
+traceback is shown with ``--debug`` only, before the usual message. Every option has an environment
+variable (``CONNECTOR_COMMAND_OPTION``), shown in its help.
 """
 
+import contextlib
 import importlib
 import os
 import sys
+import traceback
+from collections.abc import Iterator
 from typing import Final, NoReturn
 
 import click
@@ -35,7 +38,21 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
 
 
 class _Commands(click.Group):
-    """Imports a command when it is called."""
+    """Imports a command when it is called; ends well where nobody reads its output any more."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: object,
+    ) -> click.Context:
+        with _until_nobody_reads():  # --help prints here
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, context: click.Context) -> object:
+        with _until_nobody_reads():
+            return super().invoke(context)
 
     def list_commands(self, _context: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -91,35 +108,51 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # whoever read our output has gone; nothing more can be said there
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except ConnectorError as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, a person is told
         if _is_debugging(arguments):
-            raise
+            traceback.print_exception(error)
         return _tell(error)
-    except Exception as error:
-        if _is_debugging(arguments):
-            raise
-        click.echo(
-            f"connector: this is a bug: {type(error).__name__}. "
-            "Run it again with --debug to see where.",
-            err=True,
-        )
-        return 1
     return result if isinstance(result, int) else 0
 
 
-def _tell(error: ConnectorError) -> int:
+def _tell(error: Exception) -> int:
     """Print an error for people, safe for a terminal, and give its exit status."""
-    for line in str(error).splitlines() or [type(error).__name__]:
-        click.echo(f"connector: {printable_line(line)}", err=True)
-    return error.exit_code
+    status = 1
+    if isinstance(error, ConnectorError):
+        text, status = str(error), error.exit_code
+    elif isinstance(error, OSError) and error.strerror:
+        # the disk, or what standard output was sent to: the system's word says more than ours
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        _say_no_more()
+    else:
+        text = f"this is a bug: {type(error).__name__}. Run it again with --debug to see where."
+    with contextlib.suppress(OSError):  # nobody reads that either
+        for line in text.splitlines() or [type(error).__name__]:
+            click.echo(f"connector: {printable_line(line)}", err=True)
+    return status
+
+
+@contextlib.contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    """Take a broken pipe (``| head -1``) before click does, which would exit with status 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        _say_no_more()
+        raise click.exceptions.Exit(0) from None
+
+
+def _say_no_more() -> None:
+    """Let standard output lead nowhere, so that what it still holds does no harm at the end."""
+    with contextlib.suppress(OSError, ValueError):
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, sys.stdout.fileno())
+        os.close(descriptor)
 
 
 def printable_line(line: str) -> str:
