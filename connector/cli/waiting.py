@@ -17,10 +17,10 @@ import click
 
 from connector import errors
 from connector.consent import CompletedConsent, StartedConsent, UnknownConsent, redirect_path
+from connector.consent.outcome import restore
 from connector.oauth.authorization_request import ResponseRejected, parse_response
 from connector.oauth.endpoint_url import is_loopback_host
 from connector.runtime import Runtime
-from connector.store.consents import ConsentRecord
 from connector.web.listener import RedirectListener
 from connector.web.redirection import Redirection, Work
 from connector.web.server import PortTaken, bind_loopback, is_listening
@@ -85,23 +85,10 @@ class Waiting:
             with contextlib.suppress(errors.TemporarilyUnavailable):  # the store may come back
                 record = await self._runtime.consents.records.get(started.id)
                 if record is not None and record.outcome is not None:
-                    result = self._daemons_result(started, record)
+                    result = restore(record, self._runtime.accounts)
                     self.note(started.id, asyncio.create_task(result))
                     return
             await asyncio.sleep(POLL_INTERVAL)
-
-    async def _daemons_result(
-        self, started: StartedConsent, record: ConsentRecord
-    ) -> CompletedConsent:
-        message = record.message or "the daemon could not complete it"
-        if record.outcome == "connected":
-            account = await self._runtime.accounts.require(started.account)
-            return CompletedConsent(account=account, missing_scopes=(), can_refresh=True)
-        if record.outcome == errors.RegistrationRejected.problem_type():
-            raise errors.RegistrationRejected(started.provider, message)
-        if record.outcome == errors.TemporarilyUnavailable.problem_type():
-            raise errors.TemporarilyUnavailable(message)
-        raise errors.ConsentNotGiven(started.account, message)
 
     async def _read_pasted(self, started: StartedConsent) -> None:
         """Take the final redirect URL from standard input; say what is wrong with anything else."""

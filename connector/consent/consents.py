@@ -13,6 +13,7 @@ from connector.consent.exchange import exchange_code
 from connector.consent.frozen_request import FrozenRequest
 from connector.consent.new_accounts import NewAccounts
 from connector.consent.opening_url import opening_url
+from connector.consent.outcome import describe
 from connector.consent.values import (
     CompletedConsent,
     StartedConsent,
@@ -147,7 +148,8 @@ class Consents:
         if record is None:
             raise UnknownConsent
         client = await self._directory.get(record.provider)
-        return await opening_url(client, FrozenRequest.load(record.request).request)
+        request = FrozenRequest.load(record.request).request
+        return await opening_url(client, request, now=self._now)
 
     async def find(self, response: Mapping[str, str]) -> ConsentRecord:
         """Find the consent that an answer belongs to.
@@ -216,17 +218,19 @@ class Consents:
             completed = await self._use(record, frozen, response, arrived_at)
         except errors.ConnectorError as error:
             await self.new_accounts.take_back(frozen.new_account)
-            await self._note(record, error.problem_type(), str(error))
+            await self._note(record, error)
             logger.warning(str(error), extra=_fields(record, "consent.failed"))
             raise
-        await self._note(record, "connected", None)
+        await self._note(record, completed)
         logger.info("account connected", extra=_fields(record, "consent.done"))
         return completed
 
-    async def _note(self, record: ConsentRecord, outcome: str, message: str | None) -> None:
+    async def _note(
+        self, record: ConsentRecord, result: CompletedConsent | errors.ConnectorError
+    ) -> None:
         """Write down what became of a consent; where that fails, it became of it all the same."""
         try:
-            await self.records.finish(record, outcome, message)
+            await self.records.finish(record, *describe(result))
         except errors.ConnectorError as error:
             logger.warning(str(error), extra=_fields(record, "consent.not_noted"))
 
@@ -264,7 +268,7 @@ class Consents:
         frozen: FrozenRequest,
         answer: AuthorizationCode,
     ) -> CompletedConsent:
-        tokens = await exchange_code(client, frozen.request, answer, record.account)
+        tokens = await exchange_code(client, frozen.request, answer, record.account, now=self._now)
         kept = {
             name: value
             for name, value in answer.parameters.items()

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from connector import errors
+from connector.consent.outcome import unavailable
 from connector.oauth.answer_fields import printable, read_seconds
 from connector.oauth.endpoint_url import check_endpoint_url
 from connector.oauth.strict_json import parse_json_object
@@ -80,7 +81,7 @@ async def begin_device(client: ProviderClient, *, now: float) -> DeviceAuthoriza
     )
     answer = await client.wire.send("POST", url, headers, body.encode())
     if not isinstance(answer, WireAnswer):
-        raise errors.TemporarilyUnavailable(judge(answer, client.provider.name, 1).message)
+        raise unavailable(judge(answer, client.provider.name, 1), now=now)
     if answer.status != 200:
         raise _refusal(client, answer, now)
     return _read(client, answer.body, now)
@@ -133,7 +134,7 @@ async def poll_device(
                 verdict = judge(outcome, client.provider.name, 1)
                 if verdict.rejected is not None:
                     raise errors.RegistrationRejected(client.provider.name, verdict.rejected)
-                raise errors.TemporarilyUnavailable(verdict.message)
+                raise unavailable(verdict, now=now())
 
 
 def _read(client: ProviderClient, body: bytes, now: float) -> DeviceAuthorization:
@@ -166,4 +167,4 @@ def _refusal(client: ProviderClient, answer: WireAnswer, now: float) -> errors.C
     verdict = judge(outcome, client.provider.name, 1)
     if verdict.rejected is not None:
         return errors.RegistrationRejected(client.provider.name, verdict.rejected)
-    return errors.TemporarilyUnavailable(verdict.message)
+    return unavailable(verdict, now=now)

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from connector import errors
 from connector.account import Account
+from connector.consent.outcome import unavailable
 from connector.oauth.authorization_request import AuthorizationCode, AuthorizationRequest
 from connector.oauth.id_token import IdTokenRejected
 from connector.oauth.token import TokenSet
@@ -26,7 +28,12 @@ IDENTITY_TRIES: Final = 3
 
 
 async def exchange_code(
-    client: ProviderClient, request: AuthorizationRequest, answer: AuthorizationCode, account: str
+    client: ProviderClient,
+    request: AuthorizationRequest,
+    answer: AuthorizationCode,
+    account: str,
+    *,
+    now: Callable[[], float],
 ) -> TokenSet:
     """Exchange a code; where the provider's token is short-lived at first, exchange it on.
 
@@ -35,6 +42,7 @@ async def exchange_code(
         request: that the code answers.
         answer: the code.
         account: for messages.
+        now: gives seconds since the epoch.
 
     Raises:
         ConsentNotGiven: the provider refused the code.
@@ -55,7 +63,7 @@ async def exchange_code(
         if attempt < SENDING_TRIES - 1:
             await _pause()
     if not isinstance(outcome, Granted):
-        raise _failure(client, outcome, account)
+        raise _failure(client, outcome, account, now())
     return await _exchange_on(client, outcome.tokens, account)
 
 
@@ -144,14 +152,14 @@ async def _pause() -> None:
     await asyncio.sleep(SENDING_PAUSE)
 
 
-def _failure(client: ProviderClient, outcome: Answer, account: str) -> errors.ConnectorError:
+def _failure(
+    client: ProviderClient, outcome: Answer, account: str, now: float
+) -> errors.ConnectorError:
     verdict = judge(outcome, client.provider.name, 1)
     if verdict.rejected is not None:
         return errors.RegistrationRejected(client.provider.name, verdict.rejected)
     if isinstance(outcome, Refused):
         return errors.ConsentNotGiven(account, f"{verdict.message}; consent again")
     if isinstance(outcome, OutcomeUnknown):
-        return errors.TemporarilyUnavailable(
-            f"{verdict.message}; the code is not sent twice, so consent again"
-        )
-    return errors.TemporarilyUnavailable(f"{verdict.message}; consent again")
+        return unavailable(verdict, now=now, then="; the code is not sent twice, so consent again")
+    return unavailable(verdict, now=now, then="; consent again")

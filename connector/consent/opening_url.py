@@ -1,14 +1,24 @@
 """The URL that a person opens to consent; pushed first where the server wants it (RFC 9126)."""
 
+from collections.abc import Callable
+
 from connector import errors
+from connector.consent.outcome import unavailable
 from connector.oauth.authorization_request import AuthorizationRequest, add_to_query
 from connector.oauth.endpoint_url import check_endpoint_url
 from connector.providers.client import ProviderClient
 from connector.token_source.verdict import judge
 
 
-async def opening_url(client: ProviderClient, request: AuthorizationRequest) -> str:
+async def opening_url(
+    client: ProviderClient, request: AuthorizationRequest, *, now: Callable[[], float]
+) -> str:
     """Give the URL to open; with PAR it holds only client_id and request_uri (RFC 9126 §4).
+
+    Args:
+        client: of the provider.
+        request: to be opened.
+        now: gives seconds since the epoch.
 
     Raises:
         ConfigurationError: the server offers no S256, or no PAR though it is wanted.
@@ -40,7 +50,7 @@ async def opening_url(client: ProviderClient, request: AuthorizationRequest) -> 
     verdict = judge(pushed, client.provider.name, 1)
     if verdict.rejected is not None:
         raise errors.RegistrationRejected(client.provider.name, verdict.rejected)
-    raise errors.TemporarilyUnavailable(verdict.message)
+    raise unavailable(verdict, now=now())
 
 
 def _problem(
