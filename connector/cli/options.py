@@ -1,13 +1,16 @@
 """Options that several commands share; each shows its environment variable in its help."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from connector.account_name import check_account_name
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_JSON: Final = "connector.json"
 
 
 def option(*declarations: str, **attributes: Any) -> Callable[[F], F]:
@@ -22,7 +25,7 @@ def common_options(command: F) -> F:
         is_flag=True,
         expose_value=False,
         envvar="CONNECTOR_DEBUG",
-        callback=_note_debug,
+        callback=_note_common,
         help="Show tracebacks and everything that happens.",
     )(command)
     return option(
@@ -34,8 +37,10 @@ def common_options(command: F) -> F:
 
 
 def json_option(command: F) -> F:
-    """Add ``--json``."""
-    return option("--json", is_flag=True, help="Print JSON instead of text.")(command)
+    """Add ``--json``; where it stands before a subcommand it holds for that."""
+    return option(
+        "--json", is_flag=True, callback=_pass_json_on, help="Print JSON instead of text."
+    )(command)
 
 
 def config_path(config: str | None) -> str | None:
@@ -56,9 +61,24 @@ def account_name(_context: click.Context, parameter: click.Parameter, value: str
         raise click.BadParameter(str(error), param=parameter) from None
 
 
-def _note_debug(context: click.Context, _option: click.Parameter, value: object) -> None:
+def _note_common(context: click.Context, _option: click.Parameter, value: object) -> None:
+    """Note ``--debug``; refuse a ``--json`` that was given to a command which shows nothing.
+
+    One from the environment is a default for what lists, and no wish of this call.
+    """
     if value:
         context.find_root().ensure_object(dict)["debug"] = True
+    shows_json = any(parameter.name == "json" for parameter in context.command.params)
+    if context.meta.get(_JSON) is ParameterSource.COMMANDLINE and not shows_json:
+        raise click.UsageError(f"{context.info_name} lists nothing: leave out --json", context)
+
+
+def _pass_json_on(context: click.Context, parameter: click.Parameter, value: object) -> bool:
+    """Remember ``--json`` for a subcommand, whose context shares `meta`."""
+    if value:
+        source = context.get_parameter_source(parameter.name or "")
+        context.meta.setdefault(_JSON, source)
+    return _JSON in context.meta
 
 
 def is_debugging() -> bool:

@@ -251,14 +251,12 @@ class Consents:
         try:
             answer = check_response(response, state=frozen.request.state, server=client.server)
         except ResponseRejected as error:
-            raise errors.ConsentNotGiven(
-                record.account, f"the answer is not safe: {error}"
-            ) from None
+            reason = f"the answer is not safe: {error}"
+            raise errors.ConsentNotGiven(record.account, reason) from None
         if isinstance(answer, AuthorizationError):
             text = f": {answer.description}" if answer.description else ""
-            raise errors.ConsentNotGiven(
-                record.account, f"the provider answered {answer.error}{text}"
-            )
+            reason = f"the provider answered {answer.error}{text}"
+            raise errors.ConsentNotGiven(record.account, reason)
         return await self._activate(record, client, frozen, answer)
 
     async def _activate(
