@@ -1,10 +1,21 @@
 """``connector revoke``: revokes accounts at their provider and here."""
 
+import difflib
+from typing import TYPE_CHECKING
+
 import click
 
 from connector.cli.options import common_options, option
 from connector.cli.session import load, opened, run_async
-from connector.errors import ConnectorError, TemporarilyUnavailable
+from connector.errors import (
+    ConfigurationError,
+    ConnectorError,
+    Problem,
+    TemporarilyUnavailable,
+)
+
+if TYPE_CHECKING:
+    from connector.settings import Settings
 
 
 @click.command()
@@ -19,6 +30,8 @@ def revoke(
     """Revoke ACCOUNT at its provider, destroy its tokens here, and keep it in need of consent."""
     if (account is None) == (not every):
         raise click.UsageError("name one ACCOUNT, or give --all")
+    if provider is not None and not every:
+        raise click.UsageError("--provider goes with --all: an ACCOUNT has one provider")
     settings = load(config)
 
     async def names() -> list[str]:
@@ -26,22 +39,39 @@ def revoke(
             return [account]
         async with opened(settings) as runtime:
             found = await runtime.accounts.all()
+        if provider is not None:
+            _check_provider(settings, provider, {one.provider for one in found})
         return [one.name for one in found if one.grant and provider in {None, one.provider}]
 
     selected = run_async(names())
-    if every and selected and not yes:
+    if not selected:
+        click.echo("nothing to revoke")
+        return
+    if every and not yes:
         click.confirm(f"Revoke {len(selected)} accounts: {', '.join(selected)}?", abort=True)
     failure = run_async(_revoke_all(settings, selected))
     if failure is not None:
         raise failure
 
 
-async def _revoke_all(settings: "object", names: list[str]) -> ConnectorError | None:
+def _check_provider(settings: "Settings", name: str, used: set[str]) -> None:
+    """Refuse a provider that is neither configured nor that of an account.
+
+    Raises:
+        ConfigurationError: names the nearest.
+    """
+    known = sorted(used | settings.providers.keys())
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=1)
+        remedy = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+        problem = Problem("revoke", "--provider", f"there is no provider {name!r}", remedy)
+        raise ConfigurationError([problem])
+
+
+async def _revoke_all(settings: "Settings", names: list[str]) -> ConnectorError | None:
     """Revoke each; one that fails does not stop the others, the last failure is given back."""
     from connector.revoke import Revoker
-    from connector.settings import Settings
 
-    assert isinstance(settings, Settings)  # noqa: S101 - typed so that the module starts fast
     failure: ConnectorError | None = None
     async with opened(settings) as runtime:
         revoker = Revoker(
