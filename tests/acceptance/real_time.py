@@ -23,7 +23,12 @@ def real_time_workbench(
     """
     with Simulator(settings) as simulator:
         bench = Workbench(folder, simulator, simulator.clock)
-        profile = f'refresh_token = {{ rotation = "{settings.rotation}" }}'
+        grace = f'grace = "{settings.grace_seconds:g}s"' if settings.rotation == "grace" else ""
+        profile = f"""
+            [providers.acme.refresh_token]
+            rotation = "{settings.rotation}"
+            {grace}
+            """
         if postgres_url is None:
             bench.configure(acme=profile)
         else:

