@@ -70,9 +70,10 @@ class Reader:
         await asyncio.wait({reading}, timeout=patience)
         if reading.done():
             return reading.result()
-        if present.is_alive(self._now()):
+        present = self._memory.get(name)  # it may have been replaced elsewhere meanwhile, or ended
+        if present is not None and present.is_alive(self._now() + READING_PATIENCE / 10):
             raise TemporarilyUnavailable("the database does not answer")
-        return await asyncio.shield(reading)  # a busy machine has slept over its end
+        return await asyncio.shield(reading)
 
     async def aclose(self) -> None:
         """Let the readings under way end, unless the database hangs."""
