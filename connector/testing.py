@@ -263,11 +263,11 @@ class StoreConformance:
         first = runner.run(stores.grants.take_lease(before, "first", some_attempt()))
         assert first is not None
         trouble = Trouble(message="503", since=1.0, failures=1, retry_at=2.0)
-        runner.run(stores.grants.settle(first, trouble, unanswered=first.attempt))
-        second = runner.run(stores.grants.take_lease(before, "second", some_attempt()))
+        settled = runner.run(stores.grants.settle(first, trouble, unanswered=first.attempt))
+        assert settled is not None
+        second = runner.run(stores.grants.take_lease(settled, "second", some_attempt()))
         assert second is not None
-        assert second.lease is not None
-        assert second.lease.fence == 2
+        assert (second.lease and second.lease.fence) == 2
         assert second.trouble == trouble
         assert runner.run(stores.grants.settle(first, None, unanswered=None)) is None
 

@@ -163,7 +163,8 @@ class GrantStore:
         """Take the lease and record the attempt, in one conditional write.
 
         Args:
-            account: as it was read; None is given where its generation has changed since.
+            account: as it was read; None is given where its generation has changed since, or a
+                refresh has failed, whose back-off the caller does not know of.
             owner: who takes it.
             attempt: what is about to be sent; its fence is set here.
             gone_owner: an owner that is known to be gone, whose lease may be replaced.
@@ -192,6 +193,7 @@ class GrantStore:
                 _COLUMNS.id == account.id,
                 _COLUMNS.generation == account.generation,
                 _COLUMNS.state == "active",
+                _COLUMNS.failures == (account.trouble.failures if account.trouble else 0),
                 or_(
                     _COLUMNS.lease_owner.is_(None),
                     _COLUMNS.lease_until <= now - patience,

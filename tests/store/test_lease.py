@@ -196,6 +196,17 @@ async def test_a_stale_owner_gives_nothing_back(stores: Stores, clock: FixedCloc
     assert await stores.accounts.require("acme/one") == holder
 
 
+async def test_who_has_not_heard_of_a_failure_takes_no_lease(stores: Stores) -> None:
+    """Between its reading and its asking another owner was told to wait."""
+    before = await connected(stores, "acme/one")
+    leased = await stores.grants.take_lease(before, "first", some_attempt())
+    assert leased is not None
+    settled = await stores.grants.settle(leased, TROUBLE, unanswered=None)
+    assert settled is not None
+    assert await stores.grants.take_lease(before, "second", some_attempt()) is None
+    assert await stores.grants.take_lease(settled, "second", some_attempt()) is not None
+
+
 async def test_who_has_no_lease_gives_nothing_back(stores: Stores) -> None:
     account = await connected(stores, "acme/one")
     assert await stores.grants.settle(account, TROUBLE, unanswered=None) is None

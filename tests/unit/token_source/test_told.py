@@ -13,6 +13,7 @@ from connector import errors
 from connector.account import Account
 from connector.runtime import Runtime, open_runtime
 from connector.settings import load_settings
+from connector.store.changes import UNCOUNTED
 from connector.token_source.memory import STALENESS_BOUND
 from tests.unit.workbench import ACCOUNT, Workbench
 
@@ -44,6 +45,20 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connector.token_source.refresh.LONGEST_WAIT", FOREVER)
 
 
+def _waiting(runtime: Runtime) -> asyncio.Event:
+    """Tell when a runtime has come to wait for another owner."""
+    waiting = asyncio.Event()
+    wait = runtime.tokens._refresh._wait
+
+    async def tell(seconds: float, *, account: str, since: int) -> None:
+        if since != UNCOUNTED:
+            waiting.set()
+        await wait(seconds, account=account, since=since)
+
+    runtime.tokens._refresh._wait = tell  # type: ignore[assignment]
+    return waiting
+
+
 @pytest.mark.usefixtures("_patient")
 class TestWhoWaits:
     async def test_gets_the_winners_token(
@@ -55,9 +70,10 @@ class TestWhoWaits:
             others = [await stack.enter_async_context(bench.runtime()) for _ in range(3)]
             first = asyncio.create_task(runtime.tokens.get(account.name))
             await bench.held()
+            are_waiting = [_waiting(one) for one in others]
             waiting = [asyncio.create_task(one.tokens.get(account.name)) for one in others]
-            done, _ = await asyncio.wait(waiting, timeout=0.2)
-            assert not done
+            for is_waiting in are_waiting:
+                await is_waiting.wait()
             bench.release()
             async with asyncio.timeout(30):
                 assert set(await asyncio.gather(*waiting)) == {await first}
@@ -71,8 +87,9 @@ class TestWhoWaits:
         async with bench.runtime() as other:
             first = asyncio.create_task(runtime.tokens.get(account.name))
             await bench.held()
+            is_waiting = _waiting(other)
             second = asyncio.create_task(other.tokens.get(account.name))
-            await asyncio.wait([second], timeout=0.2)
+            await is_waiting.wait()
             bench.release()
             async with asyncio.timeout(30):
                 for task in (first, second):
