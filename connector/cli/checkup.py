@@ -8,15 +8,18 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from connector import errors
 from connector.account import Account, Active, ConsentRequired, Pending
 from connector.accounts_view import last_error
 from connector.cli.options import config_path
 from connector.cli.session import opened
 from connector.duration import format_duration
-from connector.errors import ConfigurationError, ConnectorError
+from connector.errors import ConfigurationError, ConnectorError, RegistrationRejected
 from connector.oauth.wire import WireAnswer
 from connector.runtime import Runtime
 from connector.settings import Settings, load_settings
+from connector.store.halts import Halt, HaltStore
+from connector.token_source.verdict import check_registration
 from connector.vault.seal import open_seal
 
 Verdict = Literal["ok", "warning", "problem"]
@@ -112,8 +115,12 @@ async def _check_open(runtime: Runtime) -> AsyncIterator[Finding]:
     for name in settings.providers:
         async for finding in _check_provider(runtime, name):
             yield finding
-    for account in await runtime.accounts.all():
-        yield _check_account(account, runtime.now())
+    accounts = await runtime.accounts.all()
+    for halt in (await HaltStore(runtime.database).all()).values():
+        if halt.rejected is not None and not _has_minted(accounts, halt):
+            yield _rejected(halt)
+    for account in accounts:
+        yield await _find_mismatch(runtime, account) or _check_account(account, runtime.now())
     for debt in await runtime.revocations.all():
         yield _warning(
             f"account {debt.account}",
@@ -152,6 +159,51 @@ def _skew(answer: WireAnswer, now: float) -> float | None:
         return now - parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError):
         return None
+
+
+def _has_minted(accounts: list[Account], halt: Halt) -> bool:
+    """Tell whether the provider has issued tokens since it was halted, so that all is well."""
+    grants = (account.grant for account in accounts if account.provider == halt.provider)
+    return any(grant is not None and grant.terms.minted_at > halt.since for grant in grants)
+
+
+def _rejected(halt: Halt) -> Finding:
+    return Finding(
+        subject=f"provider {halt.provider}",
+        verdict="problem",
+        message=f"rejected our client registration at the last refresh: {halt.rejected}",
+        remedy=f"check client_id and client_secret under [providers.{halt.provider}], then type: "
+        "connector refresh ACCOUNT; no account is lost",
+        exit_code=RegistrationRejected.exit_code,
+    )
+
+
+async def _find_mismatch(runtime: Runtime, account: Account) -> Finding | None:
+    """Find what keeps an account from giving tokens though it is active: the configuration."""
+    subject = f"account {account.name}"
+    if account.provider not in runtime.settings.providers:
+        return Finding(
+            subject=subject,
+            verdict="problem",
+            message=f"its provider {account.provider!r} is not configured",
+            remedy=f"add [providers.{account.provider}], or type: connector forget {account.name}",
+        )
+    if not isinstance(account.state, Active):
+        return None
+    try:
+        check_registration(account, await runtime.directory.fingerprint(account.provider))
+    except errors.ConsentRequired as error:
+        remedy = f"undo that, or type: {error.command}"
+        return Finding(
+            subject=subject,
+            verdict="problem",
+            message=f"cannot give a token: {error.reason}",
+            remedy=remedy,
+            exit_code=error.exit_code,
+        )
+    except ConnectorError:
+        return None  # told of the provider
+    return None
 
 
 def _check_account(account: Account, now: float) -> Finding:

@@ -1,0 +1,73 @@
+"""``connector doctor``: what it calls a problem."""
+
+import asyncio
+import json
+
+import pytest
+
+from connector.store.halts import Halt, HaltStore
+
+from .conftest import Commands
+
+
+def found(commands: Commands, subject: str) -> dict[str, str]:
+    """Give the finding on one subject that is not fine."""
+    finding, *more = (
+        one
+        for one in json.loads(commands.out)
+        if one["subject"] == subject and one["verdict"] != "ok"
+    )
+    assert not more
+    return dict(finding)
+
+
+@pytest.fixture(autouse=True)
+def _connected(commands: Commands) -> None:
+    commands.bench.connect_apart()
+
+
+def test_all_is_well(commands: Commands) -> None:
+    assert commands.run("doctor") == 0
+    assert "account acme/ads: is active" in commands.out
+
+
+def test_the_registration_was_changed(commands: Commands) -> None:
+    commands.configure(replace=(commands.bench.simulator.client.client_id, "another"))
+    assert commands.run("token", "acme/ads") == 3
+    assert commands.run("doctor", "--json") == 3
+    finding = found(commands, "account acme/ads")
+    assert finding["verdict"] == "problem"
+    assert "cannot give a token: its tokens were issued to another" in finding["message"]
+    assert "connector connect acme --account acme/ads" in finding["remedy"]
+
+
+def test_the_provider_is_not_configured_any_more(commands: Commands) -> None:
+    commands.configure(replace=("[providers.acme]", "[providers.other]"))
+    assert commands.run("doctor", "--json") == 2
+    finding = found(commands, "account acme/ads")
+    assert finding["verdict"] == "problem"
+    assert finding["message"] == "its provider 'acme' is not configured"
+    assert "connector forget acme/ads" in finding["remedy"]
+
+
+def test_the_provider_rejects_the_registration(commands: Commands) -> None:
+    commands.bench.simulator.change({"client_secret": "another"})
+    assert commands.run("refresh", "acme/ads") == 8
+    assert commands.run("doctor", "--json") == 8
+    finding = found(commands, "provider acme")
+    assert finding["verdict"] == "problem"
+    assert "rejected our client registration at the last refresh: inv" in finding["message"]
+    commands.bench.simulator.change({"client_secret": "simulator-secret"})
+    (commands.bench.folder / "acme.secret").write_text("simulator-secret")
+    assert commands.run("refresh", "acme/ads") == 0
+    assert commands.run("doctor") == 0
+
+
+def test_a_provider_that_only_rests_is_no_problem(commands: Commands) -> None:
+    async def rest() -> None:
+        async with commands.bench.runtime() as runtime:
+            halt = Halt(provider="acme", until=2e9, since=1.0, message="is busy")
+            await HaltStore(runtime.database).begin(halt)
+
+    asyncio.run(rest())
+    assert commands.run("doctor") == 0
