@@ -1,7 +1,7 @@
 """``connector providers``: the catalogue, or all that is known of one provider."""
 
 import difflib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,6 +12,10 @@ from connector.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from connector.providers.provider import Provider
+
+
+#: What metadata may tell.
+_DISCOVERED: Final = ("authorization_endpoint", "token_endpoint", "revocation")
 
 
 @click.command()
@@ -38,12 +42,14 @@ def providers(name: str | None, config: str | None, *, json: bool) -> None:
         remedy = f"did you mean {nearest[0]}?" if nearest else "list them: connector providers"
         problem = Problem("providers", name, "is not in the catalogue or the configuration", remedy)
         raise ConfigurationError([problem])
-    view = _view(known[name][0])
+    provider = known[name][0]
+    view = _view(provider)
     if json:
         print_json(view)
         return
     for key, value in view.items():
-        text = _text(key, value)
+        is_told_later = value is None and key in _DISCOVERED and _is_discovered(provider)
+        text = "by discovery" if is_told_later else _text(key, value)
         if text:
             click.echo(f"{key}: {text}")
 
@@ -65,15 +71,23 @@ def _known(config: str | None) -> "dict[str, tuple[Provider, str]]":
 
 
 def _view(provider: "Provider") -> dict[str, object]:
+    """Give what is known; None where only the provider's metadata tells."""
     server, refresh = provider.server, provider.refresh_token
+    is_discovered = _is_discovered(provider)
     return {
         "provider": provider.name,
         "title": provider.title,
         "documentation": provider.documentation,
         "issuer": server.issuer,
-        "authorization_endpoint": server.authorization_endpoint,
-        "token_endpoint": server.token_endpoint,
-        "revocation": server.revocation.endpoint if server.revocation else "none offered",
+        "authorization_endpoint": server.authorization_endpoint or None,
+        "token_endpoint": server.token_endpoint or None,
+        "revocation": (
+            server.revocation.endpoint
+            if server.revocation
+            else None
+            if is_discovered
+            else "none offered"
+        ),
         "redirect_uri": provider.redirect_uri,
         "scopes": list(provider.scopes),
         "pkce": "S256" if provider.use_pkce else "off",
@@ -91,6 +105,12 @@ def _view(provider: "Provider") -> dict[str, object]:
         "api_origins": list(provider.api.origins),
         "notes": list(provider.notes),
     }
+
+
+def _is_discovered(provider: "Provider") -> bool:
+    """Tell whether the provider's metadata fills in what is not written down."""
+    server = provider.server
+    return not (server.authorization_endpoint and server.token_endpoint)
 
 
 def _text(key: str, value: object) -> str:
