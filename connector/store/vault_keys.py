@@ -39,6 +39,13 @@ _SEALED_ROWS: Final[tuple[ColumnElement[bool], ...]] = (
 )
 
 
+#: What `LocalSeal` says where the key is not the one that is needed.
+_LACKS_THE_KEY: Final = (
+    "there is no key in {}",
+    "the key in {} is not the one that this vault was sealed with",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Keys:
     store_id: str
@@ -122,12 +129,19 @@ def _open(keys: _Keys, seal: Seal) -> Vault:
             return open_vault(seal, keys.store_id, wrapped_root, keys.data_keys)
         except VaultSealed as error:
             failure = error
-            if description != seal.description:
-                failure = VaultSealed(
-                    error.reason,
-                    f"This vault was sealed with {description}; vault.seal names another seal.",
-                )
+            if description != seal.description and _lacks_the_key(error, seal):
+                hint = f"This vault was sealed with {description}; vault.seal names another seal."
+                failure = VaultSealed(error.reason, f"{error.remedy} {hint}".strip())
     raise failure
+
+
+def _lacks_the_key(error: VaultSealed, seal: Seal) -> bool:
+    """Tell whether a seal has no key, or another one: then the vault may belong to another seal.
+
+    Where its key file is open to others, say, that is what is to be mended: the key may well be
+    the right one, in a folder that was moved.
+    """
+    return error.reason in {reason.format(seal.description) for reason in _LACKS_THE_KEY}
 
 
 async def _make(database: Database, seal: Seal, now: float) -> Vault | None:

@@ -131,6 +131,27 @@ async def test_of_a_vault_that_names_another_seal_the_right_one_is_told(stores: 
         await load_vault(stores.database, open_seal("env", "NO_SUCH_VARIABLE", Path()))
 
 
+async def test_in_a_folder_that_was_moved_the_real_trouble_is_told(
+    database: Database, tmp_path: Path
+) -> None:
+    """The seal is described by its path, which has changed; the key is the same."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    await ensure_vault(database, open_seal("file", "root.key", old), now=SOME_TIME)
+    old.rename(new)
+    seal = open_seal("file", "root.key", new)
+    await load_vault(database, seal)
+    (new / "root.key").chmod(0o644)
+    with pytest.raises(VaultSealed, match=r"is open to others\. Type: chmod 600 \S+$"):
+        await load_vault(database, seal)
+    (new / "root.key").write_text("A" * 43)
+    (new / "root.key").chmod(0o600)
+    with pytest.raises(VaultSealed, match=r"Put the right key back.*sealed with the file .*/old/"):
+        await load_vault(database, seal)
+    (new / "root.key").unlink()
+    with pytest.raises(VaultSealed, match=r"Put the file back.*sealed with the file .*/old/"):
+        await load_vault(database, seal)
+
+
 async def test_it_opens_with_any_of_its_seals(stores: Stores) -> None:
     """While the root key moves to another seal there are two rows."""
     async with stores.database.write() as connection:
