@@ -12,7 +12,11 @@ from connector.cli.session import load, opened, run_async
 @click.argument("account")
 @option("--min-ttl", type=click.FloatRange(min=0), help="Least remaining life in seconds.")
 @option("--header", is_flag=True, help="Print a whole Authorization header line.")
-@option("--strict", is_flag=True, help="Fail rather than print a token with less life left.")
+@option(
+    "--strict",
+    is_flag=True,
+    help="Where the refresh fails, fail too rather than print a token with less life left.",
+)
 @common_options
 def token(
     account: str, min_ttl: float | None, config: str | None, *, header: bool, strict: bool
@@ -20,6 +24,7 @@ def token(
     """Print an access token of ACCOUNT and a newline, nothing else.
 
     The token lives at least --min-ttl seconds more: by default a tenth of its lifetime, at most 60.
+    Where that is more than a fresh token lives, a fresh one is printed, with --strict as well.
     """
     if min_ttl is not None and math.isnan(min_ttl):
         raise click.BadParameter("is not a number of seconds", param_hint="--min-ttl")
