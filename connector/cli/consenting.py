@@ -56,7 +56,7 @@ async def consent(settings: Settings, wish: Wish) -> None:
 
 async def _consent_by_redirect(runtime: Runtime, wish: Wish) -> CompletedConsent:
     provider = (await runtime.directory.get_for_consent(wish.provider)).provider
-    async with listening(runtime, provider.redirect_uri) as waiting:
+    async with listening(runtime, provider) as waiting:
         started = await runtime.consents.begin(
             wish.provider, wish.account, redirect_uri=waiting.redirect_uri
         )

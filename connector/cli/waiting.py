@@ -20,6 +20,7 @@ from connector.consent import CompletedConsent, StartedConsent, UnknownConsent, 
 from connector.consent.outcome import restore
 from connector.oauth.authorization_request import ResponseRejected, parse_response
 from connector.oauth.endpoint_url import is_loopback_host
+from connector.providers.provider import Provider
 from connector.runtime import Runtime
 from connector.web.listener import RedirectListener
 from connector.web.redirection import Redirection, Work
@@ -120,29 +121,38 @@ class Waiting:
 
 
 @contextlib.asynccontextmanager
-async def listening(runtime: Runtime, redirect_uri: str) -> AsyncIterator[Waiting]:
+async def listening(runtime: Runtime, provider: Provider) -> AsyncIterator[Waiting]:
     """Listen on the redirect URI, or leave that to the daemon where it holds the port.
 
     Raises:
         ConfigurationError: nobody can take the answer; says what to do.
     """
+    redirect_uri = provider.redirect_uri
     parts = urlsplit(redirect_uri)
     host = parts.hostname or ""
+    is_daemons = parts.port == runtime.settings.daemon.port
     sockets = []
     if is_loopback_host(host):
         try:
             sockets = bind_loopback(host, parts.port or 0)
         except PortTaken:
-            _require_daemon(runtime, f"{redirect_uri}: the port is taken")
+            if not (is_daemons and _has_daemon(runtime)):
+                daemon = ", start the daemon (connector serve)" if is_daemons else ""
+                remedy = f"stop the program that holds it{daemon}, or register another port"
+                raise _unheard(runtime, provider, "the port is taken", remedy) from None
         except OSError as error:
-            problem = f"{redirect_uri} cannot be listened on: {error.strerror}"
-            raise _unheard(runtime, problem) from None
+            message = f"cannot be listened on: {error.strerror}"
+            remedy = "register another one, such as http://127.0.0.1/callback/" + provider.name
+            raise _unheard(runtime, provider, message, remedy) from None
         else:
             authority = f"[{host}]" if ":" in host else host
             port = sockets[0].getsockname()[1]
             redirect_uri = parts._replace(netloc=f"{authority}:{port}").geturl()
-    else:
-        _require_daemon(runtime, f"{redirect_uri} is not on this machine")
+    elif not _has_daemon(runtime):
+        remedy = (
+            "start the daemon that stands behind it (connector serve), or register a loopback one"
+        )
+        raise _unheard(runtime, provider, "is not on this machine", remedy)
     waiting = Waiting(runtime, redirect_uri)
     if not sockets:
         yield waiting
@@ -159,17 +169,19 @@ async def listening(runtime: Runtime, redirect_uri: str) -> AsyncIterator[Waitin
         await listener.aclose()
 
 
-def _require_daemon(runtime: Runtime, problem: str) -> None:
+def _has_daemon(runtime: Runtime) -> bool:
     socket = runtime.settings.daemon.socket
-    if socket is None or not is_listening(socket):
-        raise _unheard(runtime, problem)
+    return socket is not None and is_listening(socket)
 
 
-def _unheard(runtime: Runtime, problem: str) -> errors.ConfigurationError:
-    remedy = "stop the program that holds it, start the daemon (connector serve), or set another"
-    return errors.ConfigurationError(
-        [errors.Problem(runtime.settings.path.name, "redirect_uri", problem, remedy)]
-    )
+def _unheard(
+    runtime: Runtime, provider: Provider, message: str, remedy: str
+) -> errors.ConfigurationError:
+    """Say why nobody here could take the answer."""
+    key = f"providers.{provider.name}.redirect_uri"
+    problem = f"{provider.redirect_uri}: {message}"
+    source = runtime.settings.path.name
+    return errors.ConfigurationError([errors.Problem(source, key, problem, remedy)])
 
 
 async def _lines_of_standard_input() -> AsyncIterator[str]:

@@ -198,7 +198,8 @@ class TestPorts:
             (installation.folder / "config.toml").write_text(text)
             done = installation.run("connect", "facebook", "--account", "acme/fb", "--no-browser")
         assert done.returncode == 2
-        assert "the port is taken" in done.stderr
+        assert "providers.facebook.redirect_uri: " in done.stderr
+        assert "the port is taken (stop the program that holds it, or" in done.stderr
 
     def test_daemon_port_taken(self, installation: Installation) -> None:
         with socket.socket() as holder:
