@@ -67,7 +67,7 @@ def _merged(table: Section, name: str, own: Mapping[str, Section]) -> Table:
         return overlay(below, table.table)
     base = like or name
     if like and like not in catalogue_names():
-        known = (*catalogue_names(), *own)
+        known = (*catalogue_names(), *(other for other in own if other != name))
         nearest = difflib.get_close_matches(like, known, n=1)
         table.problem(
             "like",

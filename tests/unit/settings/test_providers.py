@@ -115,7 +115,9 @@ def test_like_itself_is_the_catalogue_s_entry(tmp_path: Path, like: str) -> None
     if like == "facebook":
         assert load(tmp_path, text).providers["facebook"].title.startswith("Facebook")
     else:
-        assert "there is no provider 'own'" in problems(tmp_path, text)[0].message
+        problem = problems(tmp_path, text)[0]
+        assert "there is no provider 'own'" in problem.message
+        assert problem.remedy.startswith("known: facebook, github, google"), "not itself"
 
 
 @pytest.mark.parametrize(
