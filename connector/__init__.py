@@ -60,9 +60,20 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'connector' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _MODULES:
+        _keep_quiet()
     value: object = getattr(import_module(_MODULES.get(name, "connector.errors")), name)
     globals()[name] = value
     return value
+
+
+def _keep_quiet() -> None:
+    """Let a program that has set up no logging hear nothing of ours, as a library should."""
+    import logging
+
+    logger = logging.getLogger(__name__)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
 
 
 def __dir__() -> list[str]:

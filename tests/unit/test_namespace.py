@@ -88,3 +88,18 @@ def test_an_error_of_the_package_costs_no_heavy_import(heavy: str) -> None:
 def test_settings_are_read_without_heavy_imports(heavy: str) -> None:
     """`connector providers` and `--help` stay quick: libraries load when they are used."""
     assert heavy not in top_level(imported_by("import connector.settings"))
+
+
+def test_a_program_without_logging_hears_nothing_of_ours() -> None:
+    """Python itself prints warnings of a library that has no handler at all."""
+    code = (
+        "from connector import Connector, get_access_token\n"
+        "import logging\n"
+        "logging.getLogger('connector.token_source').warning('a refresh failed')\n"
+        "logging.getLogger('other').warning('heard')\n"
+        "print(len(logging.getLogger('connector').handlers))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], check=True, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "heard\n")
