@@ -65,10 +65,24 @@ class Daemon:
             except BaseException:
                 await runtime.aclose()
                 raise
-            # the vault is ours until what is under way has been written
+            # until what is under way has been written, the vault is ours and no signal cuts it off
+            stack.enter_context(self._signals())
             stack.push_async_callback(runtime.aclose)
             stack.callback(self._let_go, tcp, unix, _inode(self._settings.daemon.socket))
             await self._serve(runtime, tcp, unix)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as the wish to stop, the second one as well."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
 
     def _let_go(
         self, tcp: list[socket.socket], unix: list[socket.socket], inode: int | None
@@ -96,9 +110,6 @@ class Daemon:
         timer = Timer(self._settings.jobs, runner, now=runtime.now)
         refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
         settling = asyncio.create_task(_settle(runtime), name="revocation debts")
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
         try:
             for server in servers:
                 await server.start()
@@ -122,8 +133,6 @@ class Daemon:
             await asyncio.gather(timer.aclose(), starter.aclose())
             for server in servers:
                 await server.aclose()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
     def _runner(self, runtime: Runtime) -> JobRunner:
         return JobRunner(

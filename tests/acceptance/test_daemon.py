@@ -1,6 +1,8 @@
 """The daemon over its sockets: who may call, what it answers, and the consents that it takes."""
 
+import signal
 import stat
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,6 +12,7 @@ import httpx2
 import pytest
 
 from connector.simulator import Person, Simulator
+from connector.simulator.faults import Fault
 
 from .installation import Installation
 
@@ -260,6 +263,30 @@ class TestStop:
         assert status == 0
         assert "Traceback" not in log
         assert not (installation.folder / "connector.sock").exists()
+
+    def test_a_second_signal_cuts_off_no_refresh(
+        self, installation: Installation, simulator: Simulator, unix: httpx2.Client
+    ) -> None:
+        """The provider has rotated the token; its answer is still on the way to the daemon."""
+        simulator.change({"access_token_lifetime": 5})
+        installation.connect("ads", "acme/ads")
+        daemon = installation.serve()
+        simulator.faults.add(Fault(endpoint="token", kind="hold", when="after"))
+        assert unix.get("/v1/accounts/acme/ads/token?min_ttl=0").status_code == 200
+        # it is used, and is therefore renewed ahead: nobody waits for that
+        simulator.gates["gate"].wait_until_held(timeout=30)
+        daemon.send_signal(signal.SIGTERM)
+        while installation.is_listening():
+            time.sleep(0.02)  # polls a socket that another process closes
+        for _ in range(10):  # whichever moment of the stop they meet
+            daemon.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                daemon.wait(0.2)  # it waits for the answer
+        simulator.gates["gate"].release()
+        assert installation.finish(daemon)[0] == 0
+        done = installation.run("refresh", "acme/ads")
+        assert done.returncode == 0, done.stderr
+        assert simulator.ledger.count(outcome="reuse_detected") == 0
 
     def test_a_stale_socket_is_replaced(self, installation: Installation) -> None:
         daemon = installation.serve()
