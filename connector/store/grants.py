@@ -87,10 +87,15 @@ class GrantStore:
         self._vault = vault
         self._group = GroupCommit(database)
 
-    def lease_remaining(self, account: Account) -> float:
-        """Give how long a lease still lasts, as far as can be told here (seconds)."""
-        lease = account.lease
-        if lease is None or is_gone(lease.owner, is_local=self._database.is_sqlite):
+    def lease_remaining(self, account: Account, owner: str | None = None) -> float:
+        """Give how long a lease still lasts for others, as far as can be told here (seconds).
+
+        Args:
+            account: as it was read.
+            owner: who asks, and is doing nothing under a lease of its own that is left over.
+        """
+        lease, is_local = account.lease, self._database.is_sqlite
+        if lease is None or lease.owner == owner or is_gone(lease.owner, is_local=is_local):
             return float("-inf")
         return lease.until - self._database.lease_time()
 

@@ -3,7 +3,7 @@
 A commit costs an fsync, whatever it holds. One transaction is under way at a time; what is asked
 for meanwhile waits for it and is then written together, each statement with a result of its own.
 Nothing waits for company: a statement that finds nobody writing goes alone, at once. Where a group
-fails, each statement is tried by itself, so that an error is its own.
+fails by one of its statements, each is tried by itself, so that an error is its own.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Row, Update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store.database import Database
 
 #: A group's locks are held together, so that it must not grow without end.
@@ -75,6 +76,8 @@ class GroupCommit:
         try:
             async with self._database.write() as connection:
                 rows = [await _one(connection, asked.make()) for asked in group]
+        except (TemporarilyUnavailable, VaultSealed):
+            raise  # the database's failure, not a statement's: each alone would wait for it again
         except Exception:
             if len(group) == 1:
                 raise

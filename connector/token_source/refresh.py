@@ -113,7 +113,7 @@ class Refresh:
             known = None
             if account.generation > generation:  # a smaller one: ours is in the journal still
                 return account
-            if self._grants.lease_remaining(account) <= 0:
+            if self._grants.lease_remaining(account, self._owner) <= 0:
                 if await self._unanswered(account) is not None:
                     continue
                 if not ignore_backoff:
@@ -149,7 +149,7 @@ class Refresh:
         Raises:
             TemporarilyUnavailable: until it has had its time.
         """
-        remaining = self._grants.lease_remaining(account)
+        remaining = self._grants.lease_remaining(account, self._owner)
         patience = replay_period(client.provider.refresh_token)
         if -patience < remaining <= 0:
             raise errors.TemporarilyUnavailable(
@@ -247,8 +247,8 @@ class Refresh:
             token_fingerprint=fingerprint,
             fence=0,
         )
-        is_gone = account.lease is not None and self._grants.lease_remaining(account) == NO_LEASE
-        gone = account.lease.owner if account.lease and is_gone else None
+        is_free = self._grants.lease_remaining(account, self._owner) == NO_LEASE
+        gone = account.lease.owner if account.lease and is_free else None
         return await self._grants.take_lease(
             account,
             self._owner,

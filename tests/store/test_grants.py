@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.account import Account, ConsentRequired, Terms, Trouble
+from connector.errors import TemporarilyUnavailable
 from connector.oauth.token import TokenSet
 from connector.secret import Secret
 from connector.store.database import Database
@@ -345,3 +346,24 @@ async def test_a_statement_that_fails_is_nobody_elses_failure(stores: Stores) ->
     assert [isinstance(result, Exception) for result in results] == [False, True, False]
     assert (await stores.accounts.require("acme/good")).generation == 2
     assert (await stores.accounts.require("acme/bad")).generation == 1
+
+
+async def test_a_database_that_is_away_is_waited_for_once_by_all(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = [await connected(stores, f"acme/{number}") for number in range(5)]
+    asked = 0
+
+    def away(_database: Database) -> None:
+        nonlocal asked
+        asked += 1
+        raise TemporarilyUnavailable("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "write", away)
+        results = await asyncio.gather(
+            *(stores.grants.renew(account, some_tokens("2")) for account in accounts),
+            return_exceptions=True,
+        )
+    assert all(isinstance(result, TemporarilyUnavailable) for result in results)
+    assert asked <= 2

@@ -15,7 +15,7 @@ from connector.oauth.wire import CONNECT_TIMEOUT, DEADLINE
 from connector.oauth.wire import DRAIN_TIME as WIRE_DRAIN
 from connector.runtime import Runtime
 from connector.store.changes import UNCOUNTED
-from connector.store.grants import LEASE_DURATION
+from connector.store.grants import LEASE_DURATION, GrantStore
 from connector.store.owner import new_owner
 from connector.token_source.flights import DRAIN_TIME, Flight
 from connector.token_source.sending import SENDING_TIME
@@ -323,6 +323,25 @@ class TestLease:
         waits = pass_time(runtime, bench)
         assert (await runtime.tokens.get(ACCOUNT)).value
         assert (waits, bench.refreshes) == ([], 1)
+
+    async def test_of_its_own_that_could_not_be_given_back_is_taken_again_at_once(
+        self, bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The store was away when a failure was to be noted; nobody waits out our own lease."""
+        bench.clock.advance(3600)
+        bench.fault("status", status=503)
+
+        async def fail(*_: object, **__: object) -> None:
+            raise errors.TemporarilyUnavailable("the database is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(GrantStore, "settle", fail)
+            with pytest.raises(errors.TemporarilyUnavailable, match="the database is away"):
+                await runtime.tokens.get(account.name)
+        assert (await runtime.accounts.require(ACCOUNT)).lease is not None
+        waits = pass_time(runtime, bench)
+        assert (await runtime.tokens.get(account.name)).value
+        assert waits == []
 
     async def test_killed_before_it_sent(
         self, bench: Workbench, runtime: Runtime, account: Account
