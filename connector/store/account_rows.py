@@ -27,11 +27,24 @@ from connector.vault.envelope import Place
 from connector.vault.vault import Vault
 
 TABLE: Final = "account"
-NO_TOKENS: Final[dict[str, object]] = {
-    "access_token_sealed": None,
-    "refresh_token_sealed": None,
-    "extra_sealed": None,
-}
+SEALED_COLUMNS: Final = ("access_token_sealed", "refresh_token_sealed", "extra_sealed")
+TERMS_COLUMNS: Final = (
+    "token_type",
+    "scope",
+    "minted_at",
+    "expires_at",
+    "lifetime",
+    "consented_at",
+    "consent_ends_at",
+)
+ATTEMPT_COLUMNS: Final = (
+    "attempt_sent_at",
+    "attempt_first_sent_at",
+    "attempt_count",
+    "attempt_fingerprint",
+)
+TROUBLE_COLUMNS: Final = ("last_error", "failing_since", "failures", "retry_at")
+NO_TOKENS: Final[dict[str, object]] = dict.fromkeys(SEALED_COLUMNS)
 NO_ATTEMPT: Final[dict[str, object]] = {
     "attempt_sent_at": None,
     "attempt_first_sent_at": None,

@@ -20,11 +20,11 @@ from sqlalchemy import (
     Connection,
     Double,
     Executable,
+    bindparam,
     cast,
     event,
     extract,
     func,
-    literal,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
@@ -48,6 +48,7 @@ POSTGRES_POOL_SIZE: Final = 5
 
 #: Execution option: the statement with which a transaction of SQLite begins; "": none begins.
 _BEGIN: Final = "connector_begin"
+_LEASE_NOW: Final = "lease_now"
 
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -106,14 +107,19 @@ class Database:
             return str(self.path)
         return self.url.set(query={}).render_as_string(hide_password=True)
 
-    def lease_now(self) -> ColumnElement[float]:
-        """Give the clock that all owners of leases share: the database's own.
+    @property
+    def lease_clock(self) -> ColumnElement[float]:
+        """The clock that all owners of leases share: the database's own.
 
-        On SQLite it is read here: ask within the transaction, after the wait for its lock.
+        SQLite serves one host: there it is a parameter, see `clock_parameters`.
         """
-        if self.is_sqlite:  # one host: its own clock
-            return literal(self.lease_time())
+        if self.is_sqlite:
+            return bindparam(_LEASE_NOW, type_=Double)
         return cast(extract("epoch", func.clock_timestamp()), Double)
+
+    def clock_parameters(self) -> dict[str, float]:
+        """Give the parameters of `lease_clock`: ask in the transaction, once its lock is had."""
+        return {_LEASE_NOW: self.lease_time()} if self.is_sqlite else {}
 
     def upsert(self, table: type[SQLModel], values: Mapping[str, object], key: str) -> Executable:
         """Give the statement that writes a row, whether there is one of that key or not."""

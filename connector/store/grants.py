@@ -5,19 +5,15 @@ says so (returns None). A lease is one conditional UPDATE, by the database's clo
 attempt, so that after a crash it is known what was sent. No transaction is held while sending.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
-from sqlalchemy import Update, case, or_, update
+from sqlalchemy import Update, update
 
 from connector.account import Account, Attempt, SealedTokens, Terms, Trouble
 from connector.oauth.token import TokenSet
 from connector.secret import Secret
 from connector.store.account_rows import (
-    NO_ATTEMPT,
-    NO_LEASE,
-    NO_TROUBLE,
     attempt_columns,
     read_account,
     seal_tokens,
@@ -26,16 +22,22 @@ from connector.store.account_rows import (
     trouble_columns,
 )
 from connector.store.database import Database
-from connector.store.due import CLAIM_TIME
+from connector.store.grant_statements import (
+    ACTIVATE,
+    END,
+    RENEW,
+    SETTLE,
+    SETTLE_DUE,
+    UNDO_END,
+    Statement,
+    parameters,
+    take_lease,
+)
 from connector.store.group_commit import GroupCommit
 from connector.store.owner import is_gone
 from connector.store.pending_write import PendingWrite
 from connector.store.tables import ACCOUNT
 from connector.vault.vault import Vault
-
-_COLUMNS: Final = ACCOUNT.c
-#: Longer than the deadline of a token request (30 s) plus the commit after it.
-LEASE_DURATION: Final = 45.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class GrantStore:
         self._database = database
         self._vault = vault
         self._group = GroupCommit(database)
+        self._take_lease = take_lease(database.lease_clock)
 
     def lease_remaining(self, account: Account, owner: str | None = None) -> float:
         """Give how long a lease still lasts for others, as far as can be told here (seconds).
@@ -110,18 +113,18 @@ class GrantStore:
         Raises:
             TemporarilyUnavailable: the database cannot be had (so for every method here).
         """
-        return await self._write_tokens(
-            self.renewal(account, new),
-            {
-                "provider": consent.provider,
-                "state": "active",
-                "reason": None,
-                "state_since": new.terms.consented_at,
-                "fingerprint": consent.fingerprint,
-                "subject": consent.subject,
-                "subject_name": consent.subject_name,
-            },
+        consented = parameters(
+            account.id,
+            account.generation,
+            provider=consent.provider,
+            state="active",
+            reason=None,
+            state_since=new.terms.consented_at,
+            fingerprint=consent.fingerprint,
+            subject=consent.subject,
+            subject_name=consent.subject_name,
         )
+        return await self._update_one(ACTIVATE, consented | _written(self.renewal(account, new)))
 
     def renewal(self, account: Account, new: NewTokens) -> PendingWrite:
         """Seal the tokens of a refresh for their place; `apply` writes them.
@@ -144,13 +147,7 @@ class GrantStore:
         The tokens of an owner that comes late count: they show that the grant lives, though another
         owner, whose copy of the old refresh token was refused meanwhile, has given it up.
         """
-        was_active = _COLUMNS.state == "active"
-        values = {
-            "state": "active",
-            "reason": None,
-            "state_since": case((was_active, _COLUMNS.state_since), else_=write.terms.minted_at),
-        }
-        return await self._write_tokens(write, values)
+        return await self._update_one(RENEW, _written(write))
 
     async def renew(self, account: Account, new: NewTokens) -> Account | None:
         """Seal and write the tokens of a refresh; see `renewal` and `apply`."""
@@ -179,40 +176,14 @@ class GrantStore:
         Returns:
             The account under the lease, or None: somebody else has it, or wrote since.
         """
-        return await self._update_one(
-            lambda: self._lease_statement(account, owner, attempt, gone_owner, patience)
-        )
-
-    def _lease_statement(
-        self,
-        account: Account,
-        owner: str,
-        attempt: Attempt,
-        gone_owner: str | None,
-        patience: float,
-    ) -> Update:
-        now = self._database.lease_now()
-        return (
-            update(ACCOUNT)
-            .where(
-                _COLUMNS.id == account.id,
-                _COLUMNS.generation == account.generation,
-                _COLUMNS.state == "active",
-                _COLUMNS.failures == (account.trouble.failures if account.trouble else 0),
-                or_(
-                    _COLUMNS.lease_owner.is_(None),
-                    _COLUMNS.lease_until <= now - patience,
-                    _COLUMNS.lease_until > now + LEASE_DURATION + 1,  # of another boot
-                    _COLUMNS.lease_owner == gone_owner,
-                ),
-            )
-            .values(
-                lease_owner=owner,
-                lease_until=now + LEASE_DURATION,
-                lease_fence=_COLUMNS.lease_fence + 1,
-                **attempt_columns(attempt) | {"attempt_fence": _COLUMNS.lease_fence + 1},
-            )
-        )
+        wanted = parameters(
+            account.id, account.generation, lease_owner=owner, **attempt_columns(attempt)
+        ) | {
+            "known_failures": account.trouble.failures if account.trouble else 0,
+            "gone_owner": gone_owner,
+            "patience": patience,
+        }
+        return await self._update_one(self._take_lease, wanted)
 
     async def settle(
         self, account: Account, trouble: Trouble | None, *, unanswered: Attempt | None
@@ -224,11 +195,13 @@ class GrantStore:
             trouble: what went wrong.
             unanswered: what was sent and is still unanswered, which stays recorded.
         """
-        values = NO_LEASE | trouble_columns(trouble) | attempt_columns(unanswered)
-        if trouble is not None:  # one that is due is due again when it may be tried again
-            is_claimed = _COLUMNS.due_at < trouble.retry_at + CLAIM_TIME
-            values["due_at"] = case((is_claimed, trouble.retry_at), else_=_COLUMNS.due_at)
-        return await self._update_one(lambda: _under_lease(account).values(values))
+        settled = parameters(
+            account.id,
+            account.generation,
+            **trouble_columns(trouble),
+            **attempt_columns(unanswered),
+        ) | {"known_fence": account.lease.fence if account.lease else -1}
+        return await self._update_one(SETTLE if trouble is None else SETTLE_DUE, settled)
 
     async def require_consent(self, account: Account, reason: str, *, now: float) -> Account | None:
         """End the grant until a person consents again; the ciphertext stays.
@@ -238,9 +211,8 @@ class GrantStore:
             reason: why, in a few words.
             now: seconds since the epoch.
         """
-        values = {"state": "consent_required", "reason": reason, "state_since": now}
-        ended = values | NO_LEASE | NO_ATTEMPT | NO_TROUBLE
-        return await self._update_one(lambda: same_generation(account).values(ended))
+        ended = parameters(account.id, account.generation, reason=reason, state_since=now)
+        return await self._update_one(END, ended)
 
     async def undo_end(self, name: str, reason: str) -> None:
         """Take back that a grant has ended, where it ended for just this reason.
@@ -249,13 +221,7 @@ class GrantStore:
             name: of the account.
             reason: as it was given to `require_consent`.
         """
-        statement = update(ACCOUNT).where(
-            _COLUMNS.name == name,
-            _COLUMNS.state == "consent_required",
-            _COLUMNS.reason == reason,
-            _COLUMNS.access_token_sealed.is_not(None),
-        )
-        await self._update_one(lambda: statement.values(state="active", reason=None))
+        await self._update_one(UNDO_END, {"account_name": name, "why": reason})
 
     def _sealed(self, account: Account, new: NewTokens) -> SealedTokens:
         return seal_tokens(
@@ -267,34 +233,25 @@ class GrantStore:
             extra=new.extra,
         )
 
-    async def _write_tokens(
-        self, write: PendingWrite, values: Mapping[str, object]
+    async def _update_one(
+        self, statement: Statement, parameters: Mapping[str, object]
     ) -> Account | None:
-        written = {
-            "generation": write.generation + 1,
-            "due_at": write.due_at,
-            **sealed_columns(write.sealed),
-            **terms_columns(write.terms),
-            **values,
-        }
-        values = written | NO_LEASE | NO_ATTEMPT | NO_TROUBLE
-        statement = update(ACCOUNT).where(
-            _COLUMNS.id == write.account_id, _COLUMNS.generation == write.generation
-        )
-        return await self._update_one(lambda: statement.values(values))
-
-    async def _update_one(self, make: Callable[[], Update]) -> Account | None:
-        row = await self._group.execute(lambda: make().returning(*_COLUMNS))
+        row = await self._group.execute(statement, parameters)
         return None if row is None else read_account(row)
 
 
 def same_generation(account: Account) -> Update:
     """Begin an UPDATE that does nothing where somebody else wrote tokens since."""
     return update(ACCOUNT).where(
-        _COLUMNS.id == account.id, _COLUMNS.generation == account.generation
+        ACCOUNT.c.id == account.id, ACCOUNT.c.generation == account.generation
     )
 
 
-def _under_lease(account: Account) -> Update:
-    fence = account.lease.fence if account.lease else -1
-    return same_generation(account).where(_COLUMNS.lease_fence == fence)
+def _written(write: PendingWrite) -> dict[str, object]:
+    return parameters(
+        write.account_id,
+        write.generation,
+        due_at=write.due_at,
+        **sealed_columns(write.sealed),
+        **terms_columns(write.terms),
+    )

@@ -7,12 +7,13 @@ fails by one of its statements, each is tried by itself, so that an error is its
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, Update
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store.database import Database
@@ -25,7 +26,8 @@ Result = Row[Any] | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    make: Callable[[], Update]
+    statement: ReturningUpdate[Any]
+    parameters: Mapping[str, object]
     result: "asyncio.Future[Result]"
 
 
@@ -41,19 +43,23 @@ class GroupCommit:
         self._asked: list[_Asked] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def execute(self, make: Callable[[], Update]) -> Result:
+    async def execute(
+        self, statement: ReturningUpdate[Any], parameters: Mapping[str, object]
+    ) -> Result:
         """Execute an ``UPDATE … RETURNING`` of one row; returns when it is committed.
 
         A caller that gives up does not undo what it asked for.
 
         Args:
-            make: gives the statement; called within the transaction, after the wait for its lock.
+            statement: to be executed.
+            parameters: of it; those of the lease clock are added.
 
         Raises:
             TemporarilyUnavailable: the database cannot be had or failed.
             VaultSealed: it is damaged, or closed to us.
         """
-        asked = _Asked(make=make, result=asyncio.get_running_loop().create_future())
+        result = asyncio.get_running_loop().create_future()
+        asked = _Asked(statement=statement, parameters=parameters, result=result)
         self._asked.append(asked)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_all(), name="group commit")
@@ -75,7 +81,7 @@ class GroupCommit:
     async def _write(self, group: list[_Asked]) -> None:
         try:
             async with self._database.write() as connection:
-                rows = [await _one(connection, asked.make()) for asked in group]
+                rows = [await self._one(connection, asked) for asked in group]
         except (TemporarilyUnavailable, VaultSealed):
             raise  # the database's failure, not a statement's: each alone would wait for it again
         except Exception:
@@ -95,6 +101,8 @@ class GroupCommit:
             if not asked.result.done():
                 asked.result.set_exception(error)
 
-
-async def _one(connection: AsyncConnection, statement: Update) -> Result:
-    return (await connection.execute(statement)).one_or_none()
+    async def _one(self, connection: AsyncConnection, asked: _Asked) -> Result:
+        given = {**asked.parameters, **self._database.clock_parameters()}
+        result = await connection.execute(asked.statement, given)
+        row: Result = result.one_or_none()
+        return row

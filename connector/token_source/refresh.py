@@ -21,7 +21,8 @@ from connector.providers.client import ProviderClient, ProviderDirectory
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
 from connector.store.changes import UNCOUNTED, ChangeWatch
-from connector.store.grants import LEASE_DURATION, GrantStore
+from connector.store.grant_statements import LEASE_DURATION
+from connector.store.grants import GrantStore
 from connector.store.owner import boot_time
 from connector.token_source.sending import Sending
 from connector.token_source.settlement import Settlement

@@ -16,7 +16,7 @@ from connector.store.database import (
     POSTGRES_POOL_SIZE,
     Database,
 )
-from connector.store.grants import LEASE_DURATION
+from connector.store.grant_statements import LEASE_DURATION
 from connector.store.tables import JobRow, MetadataRow
 from connector.testing import SOME_TIME, FixedClock, Stores, connected
 

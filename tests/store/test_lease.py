@@ -9,7 +9,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from connector.account import Account, Attempt, Trouble
 from connector.store.database import Database
-from connector.store.grants import LEASE_DURATION, GrantStore
+from connector.store.grant_statements import LEASE_DURATION
+from connector.store.grants import GrantStore
 from connector.store.owner import is_gone, new_owner
 from connector.testing import SOME_TIME, FixedClock, Stores, connected, some_attempt
 

@@ -183,9 +183,9 @@ async def test_the_clock_of_leases_goes_on_within_a_transaction(database: Databa
     from sqlalchemy import select
 
     async with database.write() as connection:
-        first = (await connection.execute(select(database.lease_now()))).scalar_one()
+        first = (await connection.execute(select(database.lease_clock))).scalar_one()
         await connection.execute(text("SELECT pg_sleep(0.01)"))
-        second = (await connection.execute(select(database.lease_now()))).scalar_one()
+        second = (await connection.execute(select(database.lease_clock))).scalar_one()
     assert 0.01 <= second - first < 5
     assert isinstance(first, float)
 

@@ -223,7 +223,7 @@ async def test_nothing_is_sent_where_the_right_to_send_has_ended(
 
 
 def test_the_deadline_is_shorter_than_a_lease() -> None:
-    from connector.store.grants import LEASE_DURATION
+    from connector.store.grant_statements import LEASE_DURATION
 
     assert DEADLINE < LEASE_DURATION
 

@@ -15,7 +15,8 @@ from connector.oauth.wire import CONNECT_TIMEOUT, DEADLINE
 from connector.oauth.wire import DRAIN_TIME as WIRE_DRAIN
 from connector.runtime import Runtime
 from connector.store.changes import UNCOUNTED
-from connector.store.grants import LEASE_DURATION, GrantStore
+from connector.store.grant_statements import LEASE_DURATION
+from connector.store.grants import GrantStore
 from connector.store.owner import new_owner
 from connector.token_source.flights import DRAIN_TIME, Flight
 from connector.token_source.sending import SENDING_TIME
