@@ -75,6 +75,11 @@ class Journal:
         self._stored: list[_Stored] = []
         self._end = len(_MAGIC)
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether a file is held."""
+        return self._descriptor is not None
+
     def prepare(self) -> None:
         """Hold a file, so that an answer can be kept whatever happens; nothing where one is held.
 

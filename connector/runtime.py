@@ -86,11 +86,12 @@ class Runtime:
             source=settings.path.name,
         )
         self.journal = Journal(settings.vault.journal)
+        self._kept = KeptAnswers(self.journal, self.grants)
         settlement = Settlement(
             accounts=self.accounts,
             grants=self.grants,
             debts=self.revocations,
-            kept=KeptAnswers(self.journal, self.grants),
+            kept=self._kept,
             gate=ProviderGate(HaltStore(database), now=now),
             now=now,
         )
@@ -144,7 +145,7 @@ class Runtime:
         """Close everything; refreshes and consents under way commit first."""
         await asyncio.gather(self.tokens.aclose(), self.consents.aclose())
         await self._changes.aclose()
-        self.journal.close()
+        self._kept.close()
         await self.wire.aclose()
         await self.database.aclose()
 

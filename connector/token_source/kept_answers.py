@@ -4,7 +4,6 @@ A kept answer counts as durable: its token is handed out at once, and written to
 as that is back, by this process, by another one on this host that finds it, or by the next start.
 """
 
-import asyncio
 import logging
 
 from connector import errors
@@ -12,6 +11,7 @@ from connector.account import Account
 from connector.journal import Journal, Record
 from connector.store.grants import GrantStore
 from connector.store.pending_write import PendingWrite
+from connector.worker_thread import WorkerThread
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,8 @@ class KeptAnswers:
 
     def __init__(self, journal: Journal, grants: GrantStore) -> None:
         self.journal = journal
+        # one after the other: each record is written behind the one before it
+        self._thread = WorkerThread("journal")
         self._grants = grants
 
     async def prepare(self) -> None:
@@ -37,7 +39,8 @@ class KeptAnswers:
         Raises:
             TemporarilyUnavailable: it could not be.
         """
-        await asyncio.to_thread(self.journal.prepare)
+        if not self.journal.is_prepared:
+            await self._thread.run(self.journal.prepare)
 
     async def adopt(self) -> None:
         """Take over what processes of this host have left that have ended.
@@ -45,7 +48,7 @@ class KeptAnswers:
         Raises:
             TemporarilyUnavailable: the journal cannot be used.
         """
-        await asyncio.to_thread(self.journal.adopt)
+        await self._thread.run(self.journal.adopt)
 
     async def replay(self, account: Account) -> Account | None:
         """Apply the answer that a journal on this host holds for an account; None: there is none.
@@ -53,7 +56,7 @@ class KeptAnswers:
         Raises:
             TemporarilyUnavailable: the journal cannot be read, or the store cannot be written.
         """
-        record = await asyncio.to_thread(self.journal.find, account.id, account.generation)
+        record = await self._thread.run(lambda: self.journal.find(account.id, account.generation))
         return None if record is None else await self._apply(record)
 
     async def replay_held(self) -> list[str]:
@@ -88,13 +91,18 @@ class KeptAnswers:
         record = Record(
             account_id=write.account_id, generation=write.generation, payload=write.dump()
         )
-        await asyncio.to_thread(self.journal.keep, record)
+        await self._thread.run(lambda: self.journal.keep(record))
         logger.warning(
             "the new tokens are kept in the journal: %s",
             cause,
             extra={"action": "journal.kept", "account": account.name},
         )
         return write.applied_to(account)
+
+    def close(self) -> None:
+        """Let go of the journal; what it holds stays for the next one."""
+        self._thread.close()
+        self.journal.close()
 
     async def _apply(self, record: Record) -> Account | None:
         try:
@@ -103,7 +111,7 @@ class KeptAnswers:
             logger.exception("the journal holds what cannot be read", extra={"action": "journal"})
             return None
         renewed = await self._grants.apply(write)
-        await asyncio.to_thread(self.journal.settle, record)
+        await self._thread.run(lambda: self.journal.settle(record))
         text = "written from the journal" if renewed else "the journal's tokens had been replaced"
         extra = {"action": "journal.replayed", "account": renewed.name if renewed else ""}
         logger.info(text, extra=extra)

@@ -88,6 +88,20 @@ async def test_a_sibling_on_this_host_finds_it_in_the_journal(
     assert bench.refreshes == 1
 
 
+async def test_answers_that_come_at_once_are_all_kept(bench: Workbench, runtime: Runtime) -> None:
+    names = [f"acme/{number}" for number in range(24)]
+    for name in names:
+        await bench.connect(runtime, name)
+    bench.clock.advance(3600)
+    with store_away():
+        tokens = await asyncio.gather(*(runtime.tokens.get(name) for name in names))
+        await crash(runtime)
+    async with bench.runtime(has_background=True) as heir:
+        for name, token in zip(names, tokens, strict=True):
+            assert (await heir.tokens.get(name)).value == token.value
+    assert bench.refreshes == len(names)
+
+
 async def _written(runtime: Runtime) -> None:
     while (await runtime.accounts.require(ACCOUNT)).generation == 1:  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.01)
