@@ -3,9 +3,9 @@
 import difflib
 import json
 import secrets
-from typing import cast
+from typing import Final, cast
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -17,6 +17,8 @@ from connector.store.account_rows import place, read_account
 from connector.store.database import Database
 from connector.store.tables import ACCOUNT, AccountRow
 from connector.vault.vault import Vault
+
+_BY_NAME: Final = select(ACCOUNT).where(ACCOUNT.c.name == bindparam("account_name"))
 
 
 class AccountStore:
@@ -41,11 +43,7 @@ class AccountStore:
             check_account_name(name)
         except ValueError:  # nothing bears such a name, and Postgres would choke on some
             return None
-        async with self._database.read() as connection:
-            row = (
-                await connection.execute(select(ACCOUNT).where(ACCOUNT.c.name == name))
-            ).one_or_none()
-        return None if row is None else read_account(row)
+        return await self._database.look_up(lambda connection: _find(connection, name))
 
     async def require(self, name: str) -> Account:
         """Give an account by name.
@@ -161,3 +159,8 @@ class AccountStore:
             return self._vault.open_secret(sealed, place(account.id, field, account.generation))
         except VaultSealed as error:
             raise VaultSealed(f"account {account.name}: {error.reason}", error.remedy) from None
+
+
+def _find(connection: Connection, name: str) -> Account | None:
+    row = connection.execute(_BY_NAME, {"account_name": name}).one_or_none()
+    return None if row is None else read_account(row)

@@ -7,36 +7,34 @@ before it has content (137). A failure of the database becomes one of our errors
 anything is sent.
 """
 
-import contextlib
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    Engine,
     Executable,
     bindparam,
     cast,
-    event,
     extract,
     func,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.util.concurrency import in_greenlet
 from sqlmodel import SQLModel
 
 from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store.failures import Converted
+from connector.store.sqlite_engine import BEGIN, sqlite_engine, thread_engine
 from connector.store.sqlite_file import APPLICATION_ID, check_file, prepare_file
+from connector.store.sqlite_threads import SqliteThread
+
+T = TypeVar("T")
 
 __all__ = ["APPLICATION_ID", "BUSY_TIMEOUT", "Database", "check_file", "prepare_file"]
 
@@ -46,18 +44,8 @@ POOL_SIZE: Final = 10
 POOL_OVERFLOW: Final = 5
 POSTGRES_POOL_SIZE: Final = 5
 
-#: Execution option: the statement with which a transaction of SQLite begins; "": none begins.
-_BEGIN: Final = "connector_begin"
 _LEASE_NOW: Final = "lease_now"
 
-_PRAGMAS: Final = (
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA fullfsync = ON",  # macOS: fsync alone does not reach the platter
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA secure_delete = ON",  # a replaced ciphertext is overwritten, not only forgotten
-    "PRAGMA trusted_schema = OFF",
-)
 #: Postgres ends what takes longer, so that no lock outlives its use; and a commit is durable there
 #: whatever the server's default, because a rotated token cannot be had twice (CHECKLIST 136).
 _POSTGRES_OPTIONS: Final = (
@@ -76,6 +64,13 @@ class Database:
         lease_clock: SQLite's clock of leases, one for all processes of this host; by default
             ``now``.
         busy_timeout: how long to wait for another writer, in seconds.
+
+    Attributes:
+        url: as given.
+        is_sqlite: else it is Postgres.
+        lease_time: the time of leases, as this process sees it.
+        engine: of the asynchronous face.
+        engines: every engine that connects to it, for who listens to what they do.
     """
 
     def __init__(
@@ -90,10 +85,17 @@ class Database:
         self._busy_seconds = busy_timeout
         self._busy_timeout = f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}"
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        #: The time of leases, as this process sees it.
         self.lease_time = now if lease_clock is None or not self.is_sqlite else lease_clock
-        make_engine = _sqlite_engine if self.is_sqlite else _postgres_engine
+        make_engine = sqlite_engine if self.is_sqlite else _postgres_engine
         self.engine = make_engine(url, busy_timeout)
+        self.engines: tuple[Engine, ...] = (self.engine.sync_engine,)
+        self._reader = self._writer = None
+        if self.is_sqlite:
+            reading = thread_engine(url, busy_timeout, "BEGIN")
+            writing = thread_engine(url, busy_timeout, "BEGIN IMMEDIATE")
+            self.engines = (*self.engines, reading, writing)
+            self._reader = SqliteThread(reading, "vault reader")
+            self._writer = SqliteThread(writing, "vault writer")
 
     @property
     def path(self) -> Path | None:
@@ -150,9 +152,39 @@ class Database:
         """
         with self.converted():
             async with self.engine.connect() as connection:
-                await connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+                await connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
                 async with connection.begin():
                     yield connection
+
+    async def look_up(self, query: Callable[[Connection], T]) -> T:
+        """Run a short function with a connection for reading: what the hot path asks.
+
+        Args:
+            query: runs in another thread on SQLite; nothing else may be waited for in it.
+
+        Raises:
+            As `read`.
+        """
+        if self._reader is not None:
+            with self.converted():
+                return await self._reader.run(query)
+        async with self.read() as connection:
+            return await connection.run_sync(query)
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run a short function in a transaction for writing: what the hot path writes.
+
+        Args:
+            work: as for `look_up`; what it gives is given once it is committed.
+
+        Raises:
+            As `write`.
+        """
+        if self._writer is not None:
+            with self.converted():
+                return await self._writer.run(work)
+        async with self.write() as connection:
+            return await connection.run_sync(work)
 
     async def scrub(self) -> None:
         """Let go of what was deleted: empty SQLite's write-ahead log (CHECKLIST 120, 139).
@@ -164,7 +196,7 @@ class Database:
         try:
             with self.converted():
                 async with self.engine.connect() as connection:
-                    await connection.execution_options(**{_BEGIN: ""})
+                    await connection.execution_options(**{BEGIN: ""})
                     await connection.exec_driver_sql("PRAGMA busy_timeout = 0")
                     try:
                         await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -184,85 +216,10 @@ class Database:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        for thread in (self._reader, self._writer):
+            if thread is not None:
+                await thread.aclose()
         await self.engine.dispose()
-
-
-def _sqlite_engine(url: URL, busy_timeout: float) -> AsyncEngine:
-    engine = create_async_engine(
-        # a file that has gone is not made anew behind our back, empty and open to others
-        URL.create(
-            "sqlite+aiosqlite",
-            database=f"file:{quote(url.database or '')}",
-            query={"mode": "rw", "uri": "true"},
-        ),
-        hide_parameters=True,
-        # connections beyond these are closed after each use, and each is a thread to be ended
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_OVERFLOW,
-        pool_timeout=busy_timeout,
-        connect_args={"isolation_level": None, "timeout": busy_timeout},
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        try:
-            _configure(connection)
-        except BaseException:
-            connection.close()
-            raise
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        """The driver begins nothing by itself (isolation_level None), so DDL is covered as well."""
-        statement = connection.get_execution_options().get(_BEGIN, "BEGIN")
-        if statement:
-            connection.exec_driver_sql(statement)
-
-    @event.listens_for(engine.sync_engine, "invalidate")
-    def give_up(connection: DBAPIConnection, *_details: object) -> None:
-        """End the transaction of a cancelled task.
-
-        To close alone leaves its lock where a statement is under way, until nobody remembers that
-        statement any more (sqlite3_close_v2).
-        """
-        if in_greenlet():
-            with contextlib.suppress(sqlite3.Error):
-                connection.rollback()
-
-    return engine
-
-
-def _configure(connection: DBAPIConnection) -> None:
-    """Set up a connection to SQLite; a file that is not ours is left as it is.
-
-    Raises:
-        VaultSealed: it is not ours, or cannot be written durably.
-    """
-    if _ask(connection, "PRAGMA application_id") != APPLICATION_ID:
-        if _ask(connection, "PRAGMA page_count") != 0:
-            raise VaultSealed(
-                "vault.url names a database of another program", "Set vault.url to another path."
-            )
-        _ask(connection, f"PRAGMA application_id = {APPLICATION_ID}")
-    for pragma in _PRAGMAS:
-        _ask(connection, pragma)
-    if _ask(connection, "PRAGMA synchronous") != 2 or _ask(connection, "PRAGMA journal_mode") != (
-        "wal"
-    ):
-        raise VaultSealed(
-            "SQLite does not take WAL mode with synchronous=FULL here",
-            "Put the vault on a local file system.",
-        )
-
-
-def _ask(connection: DBAPIConnection, pragma: str) -> object:
-    cursor = connection.cursor()
-    try:
-        cursor.execute(pragma)
-        row = cursor.fetchone()
-    finally:
-        cursor.close()
-    return None if row is None else row[0]
 
 
 def _postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from connector.errors import TemporarilyUnavailable, VaultSealed
@@ -80,8 +79,7 @@ class GroupCommit:
 
     async def _write(self, group: list[_Asked]) -> None:
         try:
-            async with self._database.write() as connection:
-                rows = [await self._one(connection, asked) for asked in group]
+            rows = await self._database.transact(lambda connection: self._all(connection, group))
         except (TemporarilyUnavailable, VaultSealed):
             raise  # the database's failure, not a statement's: each alone would wait for it again
         except Exception:
@@ -101,8 +99,9 @@ class GroupCommit:
             if not asked.result.done():
                 asked.result.set_exception(error)
 
-    async def _one(self, connection: AsyncConnection, asked: _Asked) -> Result:
-        given = {**asked.parameters, **self._database.clock_parameters()}
-        result = await connection.execute(asked.statement, given)
-        row: Result = result.one_or_none()
-        return row
+    def _all(self, connection: Connection, group: list[_Asked]) -> list[Result]:
+        clock = self._database.clock_parameters()
+        return [
+            connection.execute(asked.statement, {**asked.parameters, **clock}).one_or_none()
+            for asked in group
+        ]

@@ -354,13 +354,13 @@ async def test_a_database_that_is_away_is_waited_for_once_by_all(
     accounts = [await connected(stores, f"acme/{number}") for number in range(5)]
     asked = 0
 
-    def away(_database: Database) -> None:
+    async def away(_database: Database, _work: object) -> None:
         nonlocal asked
         asked += 1
         raise TemporarilyUnavailable("the database is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Database, "write", away)
+        patch.setattr(Database, "transact", away)
         results = await asyncio.gather(
             *(stores.grants.renew(account, some_tokens("2")) for account in accounts),
             return_exceptions=True,

@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 
 from sqlalchemy import text
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import QueuePool
 
 from connector.account import Account, Attempt, Trouble
 from connector.store.database import Database
@@ -45,10 +45,9 @@ async def _end_lease(stores: Stores, clock: FixedClock) -> None:
 
 
 async def _wait_until_in_use(database: Database) -> None:
-    pool = database.engine.pool
-    assert isinstance(pool, AsyncAdaptedQueuePool)
+    pools = [engine.pool for engine in database.engines]
     async with asyncio.timeout(10):
-        while pool.checkedout() == 0:  # noqa: ASYNC110 - nobody tells
+        while not any(isinstance(pool, QueuePool) and pool.checkedout() for pool in pools):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
 
 

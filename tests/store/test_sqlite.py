@@ -105,15 +105,15 @@ async def test_a_file_system_without_wal_mode_is_refused(
     with closing(sqlite3.connect(database.path or "")) as other:
         assert other.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
     pragmas = [one for one in _pragmas() if "journal_mode" not in one]
-    monkeypatch.setattr("connector.store.database._PRAGMAS", pragmas)
+    monkeypatch.setattr("connector.store.sqlite_engine._PRAGMAS", pragmas)
     with pytest.raises(VaultSealed, match="local file system"):
         await _write(database, "a")
 
 
 def _pragmas() -> tuple[str, ...]:
-    from connector.store import database
+    from connector.store import sqlite_engine
 
-    return database._PRAGMAS
+    return sqlite_engine._PRAGMAS
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o000, 0o077])
@@ -287,7 +287,8 @@ async def test_a_full_disk_is_told_and_the_old_row_stays(stores: Stores) -> None
 
 
 def _on_each_connection(database: Database, do: Callable[..., None]) -> None:
-    event.listen(database.engine.sync_engine.pool, "checkout", do)
+    for engine in database.engines:
+        event.listen(engine.pool, "checkout", do)
 
 
 def test_a_file_that_may_grow_no_more_is_told(tmp_path: Path) -> None:

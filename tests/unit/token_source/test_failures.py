@@ -362,10 +362,10 @@ class TestStoreAway:
     ) -> None:
         bench.clock.advance(3600)
 
-        def fail(_self: object) -> None:
+        async def fail(_self: object, _work: object) -> None:
             raise errors.TemporarilyUnavailable("the disk is full")
 
-        monkeypatch.setattr(Database, "write", fail)
+        monkeypatch.setattr(Database, "transact", fail)
         with pytest.raises(errors.TemporarilyUnavailable, match="the disk is full"):
             await runtime.tokens.get(account.name)
         assert bench.refreshes == 0
