@@ -9,6 +9,7 @@ import asyncio
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +26,9 @@ class Connector:
     Args:
         settings: the configuration.
     """
+
+    #: Looks in memory; replaced when this is closed.
+    _hit: Callable[[str, float | None], AccessToken | None]
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -78,15 +82,13 @@ class Connector:
             RegistrationRejected: the provider rejects our client registration.
             VaultSealed: the stored token does not open.
         """
-        token = self._runtime.tokens.memory.hit(account, min_ttl)
-        if token is not None and not self._is_closed:
-            return token
-        self._check_process()
-        return self._portal.call(self._runtime.tokens.get(account, min_ttl, is_strict=strict))
+        token = self._hit(account, min_ttl)
+        return self._obtain(account, min_ttl, strict=strict) if token is None else token
 
     def get_access_token(self, account: str, min_ttl: float | None = None) -> str:
         """Give the access token itself; arguments and errors as for `get_token`."""
-        return self.get_token(account, min_ttl).value
+        token = self._hit(account, min_ttl)
+        return (self._obtain(account, min_ttl) if token is None else token).value
 
     def auth(self, account: str) -> AccountAuth:
         """Give auth for ``httpx2.Client(auth=…)`` and plain httpx, sync and async.
@@ -113,6 +115,7 @@ class Connector:
         """Close all connections; refreshes under way commit first."""
         if not self._is_closed:
             self._is_closed = True
+            self._hit = _no_hit
             self._finalizer()
 
     def __enter__(self) -> Self:
@@ -135,9 +138,14 @@ class Connector:
             portal.close()
             raise
         self._portal, self._runtime = portal, runtime
+        self._hit = runtime.tokens.memory.hit
         # also at exit, so that a refresh under way commits though nobody closed us
         self._finalizer = weakref.finalize(self, _close_quietly, os.getpid(), portal, runtime)
         self._pid = os.getpid()  # last: other threads now take what was opened
+
+    def _obtain(self, account: str, min_ttl: float | None, *, strict: bool = False) -> AccessToken:
+        self._check_process()
+        return self._portal.call(self._runtime.tokens.get(account, min_ttl, is_strict=strict))
 
     def _check_process(self) -> None:
         """Open anew in a forked child: its parent's connections and thread are not its own."""
@@ -239,6 +247,10 @@ def get_access_token(account: str, min_ttl: float | None = None) -> str:
         ConnectorError: as `Connector.open` and `Connector.get_token`.
     """
     return _default.get().get_access_token(account, min_ttl)
+
+
+def _no_hit(_account: str, _min_ttl: float | None) -> None:
+    """Find nothing: what has been closed serves nothing from memory."""
 
 
 def _close_quietly(pid: int, portal: Portal, runtime: Runtime) -> None:

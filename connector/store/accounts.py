@@ -3,9 +3,10 @@
 import difflib
 import json
 import secrets
-from typing import Final, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -19,6 +20,8 @@ from connector.store.tables import ACCOUNT, AccountRow
 from connector.vault.vault import Vault
 
 _BY_NAME: Final = select(ACCOUNT).where(ACCOUNT.c.name == bindparam("account_name"))
+#: A statement takes 32,766 parameters on SQLite, and twice as many on Postgres.
+_MOST_NAMES: Final = 5_000
 
 
 class AccountStore:
@@ -72,9 +75,13 @@ class AccountStore:
             col(AccountRow.generation),
             col(AccountRow.state),
         )
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(*columns).where(col(AccountRow.name).in_(names)))
-            return {row[0]: (row[1], row[2], row[3]) for row in rows}
+        found: dict[str, tuple[str, int, str]] = {}
+        for first in range(0, len(names), _MOST_NAMES):
+            some = names[first : first + _MOST_NAMES]
+            query = select(*columns).where(col(AccountRow.name).in_(some))
+            rows = await self._database.look_up(_all(query))
+            found |= {name: (key, generation, state) for name, key, generation, state in rows}
+        return found
 
     async def begin(self, name: str, provider: str, *, now: float) -> Account:
         """Give the account that a consent is for; a new one is pending, an old one is untouched."""
@@ -159,6 +166,10 @@ class AccountStore:
             return self._vault.open_secret(sealed, place(account.id, field, account.generation))
         except VaultSealed as error:
             raise VaultSealed(f"account {account.name}: {error.reason}", error.remedy) from None
+
+
+def _all(query: Executable) -> Callable[[Connection], Sequence[Any]]:
+    return lambda connection: connection.execute(query).all()
 
 
 def _find(connection: Connection, name: str) -> Account | None:

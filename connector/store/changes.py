@@ -1,7 +1,7 @@
 """Tells whether anything in the database has changed since it was last asked, and wakes who waits.
 
-SQLite counts commits (see `data_version`); Postgres tells of every account that has changed (see
-`notifications`). Where neither can be had the answer is "perhaps", never "no".
+SQLite counts commits and notes accounts (see `data_version`); Postgres tells of every account that
+has changed (see `notifications`). Where neither can be had the answer is "perhaps", never "no".
 """
 
 import asyncio
@@ -50,6 +50,13 @@ class ChangeWatch:
         await self._source.look()
         before, self._asked = self._asked, self._changes.count
         return self._asked != before
+
+    def take_accounts(self) -> set[str] | None:
+        """Give the names of accounts that have changed since the last call; None: any may have.
+
+        It tells of what `has_changed` has seen.
+        """
+        return self._changes.take_accounts()
 
     async def wait(
         self,

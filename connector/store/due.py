@@ -5,11 +5,11 @@ it was minted and the grant does not die idle. Claiming moves it on, so that of 
 gets others; the claim of a daemon that dies runs out by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Connection, Executable, bindparam, or_, select, update
 from sqlmodel import col
 
 from connector.account import Account
@@ -19,6 +19,19 @@ from connector.store.tables import ACCOUNT, AccountRow
 
 #: A claimed account is taken up by nobody else for so long: more than a refresh takes (45 s).
 CLAIM_TIME: Final = 60.0
+
+
+#: So many accounts are written to in one transaction, while other writers wait.
+_MOST_NOTES: Final = 1_000
+_NOTE_USED: Final = (
+    update(ACCOUNT)
+    .where(
+        ACCOUNT.c.id == bindparam("of_account"),
+        ACCOUNT.c.generation == bindparam("of_generation"),
+        or_(ACCOUNT.c.due_at.is_(None), ACCOUNT.c.due_at > bindparam("renew_at")),
+    )
+    .values(due_at=bindparam("renew_at"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +94,16 @@ class DueStore:
 
     async def note_used(self, used: Sequence[Used]) -> None:
         """Have tokens renewed ahead that were used; an earlier due time stays."""
-        async with self._database.write() as connection:
-            for one in used:
-                await connection.execute(
-                    update(AccountRow)
-                    .where(
-                        col(AccountRow.id) == one.account_id,
-                        col(AccountRow.generation) == one.generation,
-                        or_(
-                            col(AccountRow.due_at).is_(None),
-                            col(AccountRow.due_at) > one.renew_at,
-                        ),
-                    )
-                    .values(due_at=one.renew_at)
-                )
+        for first in range(0, len(used), _MOST_NOTES):
+            wanted = [
+                {
+                    "of_account": one.account_id,
+                    "of_generation": one.generation,
+                    "renew_at": one.renew_at,
+                }
+                for one in used[first : first + _MOST_NOTES]
+            ]
+            await self._database.transact(_executing(_NOTE_USED, wanted))
 
     async def _is_any_due(self, now: float) -> bool:
         query = select(col(AccountRow.id)).where(
@@ -104,3 +113,9 @@ class DueStore:
         )
         async with self._database.read() as connection:
             return (await connection.execute(query.limit(1))).first() is not None
+
+
+def _executing(
+    statement: Executable, parameters: list[dict[str, Any]]
+) -> Callable[[Connection], object]:
+    return lambda connection: connection.execute(statement, parameters)

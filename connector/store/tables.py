@@ -125,6 +125,15 @@ class AccountRow(SQLModel, table=True):
     due_at: float | None = None  # when the refresher takes it up; see `store.due`
 
 
+class AccountChangeRow(SQLModel, table=True):
+    """That an account has changed; SQLite's triggers write it (see `store.data_version`)."""
+
+    __tablename__ = "account_change"
+
+    number: int | None = Field(default=None, primary_key=True)
+    account: str
+
+
 class ConsentRow(SQLModel, table=True):
     """A consent under way, found by the hash of its state; see `consent`."""
 

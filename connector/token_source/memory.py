@@ -2,10 +2,13 @@
 
 Whoever watches the store for changes says so with `confirm`; without a confirmation within the last
 two seconds nothing is served from here, so that a token that was revoked or replaced elsewhere
-stops being served. Reading takes one dictionary look-up and no lock: safe from any thread.
+stops being served. Reading takes one dictionary look-up, one look at the clock and no lock: safe
+from any thread, in less time than anything else that a caller does with a token.
+
+The confirmation goes by the same clock as the end of a token. Where that is set back, nothing is
+served until the next confirmation; where it is set forward, likewise.
 """
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -21,31 +24,39 @@ class TokenMemory:
 
     Args:
         now: gives seconds since the epoch.
-        monotonic: gives seconds that never go back.
     """
 
-    def __init__(
-        self, *, now: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, now: Callable[[], float]) -> None:
         self._now = now
-        self._monotonic = monotonic
         self._tokens: dict[str, Remembered] = {}
         self._unverified: set[str] = set()
         self._used: set[str] = set()
         self._noted: dict[str, tuple[str, int]] = {}
-        self._confirmed_until = 0.0
+        self._confirmed_from = self._confirmed_until = 0.0
 
     def hit(self, name: str, min_ttl: float | None = None) -> AccessToken | None:
-        """Give a token that needs nothing done, or None."""
-        remembered = self.fresh(name, min_ttl)
-        return None if remembered is None else remembered.token
+        """Give a token that needs nothing done, or None; `fresh` spelled out, for speed."""
+        remembered = self._tokens.get(name)
+        if remembered is None:
+            return None
+        now = self._now()
+        if (
+            min_ttl is None
+            and remembered.fresh_from <= now < remembered.fresh_until
+            and self._confirmed_from <= now < self._confirmed_until
+        ):
+            if name not in self._used:
+                self._used.add(name)
+            return remembered.token
+        found = self.fresh(name, min_ttl)
+        return None if found is None else found.token
 
     def fresh(self, name: str, min_ttl: float | None = None) -> Remembered | None:
         """Give what is remembered where its token needs nothing done, or None."""
         remembered = self._tokens.get(name)
-        if remembered is None or self._monotonic() >= self._confirmed_until:
-            return None
         now = self._now()
+        if remembered is None or not self._confirmed_from <= now < self._confirmed_until:
+            return None
         if min_ttl is None:
             is_fresh = remembered.fresh_from <= now < remembered.fresh_until
         else:
@@ -123,7 +134,7 @@ class TokenMemory:
 
     def moment(self) -> float:
         """Give the time on the clock of confirmations."""
-        return self._monotonic()
+        return self._now()
 
     def confirm(self, asked_at: float) -> None:
         """Say that what is remembered agrees with the store.
@@ -132,4 +143,4 @@ class TokenMemory:
             asked_at: the `moment` before the store was asked; what happened there since is not
                 known.
         """
-        self._confirmed_until = asked_at + STALENESS_BOUND
+        self._confirmed_from, self._confirmed_until = asked_at, asked_at + STALENESS_BOUND

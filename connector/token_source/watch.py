@@ -70,14 +70,14 @@ class StoreWatch:
     async def _check(self) -> None:
         asked_at = self._memory.moment()
         try:
-            has_changed = await self._changes.has_changed()
+            await self._changes.has_changed()
+            changed = self._changes.take_accounts()
             self._forget_accounts(await self._kept.replay_held())
-            unverified = self._memory.take_unverified()
-            await self._forget_changed(self._memory.names() if has_changed else unverified)
-            await self._note_used()
+            names = set(self._memory.take_unverified())
+            names.update(self._memory.names() if changed is None else changed)
+            await self._forget_changed([name for name in names if self._memory.get(name)])
         except ConnectorError as error:
             self._memory.doubt()
-            self._memory.forget_noted()
             if not self._is_store_away:
                 extra = {"action": "store.away"}
                 logger.warning("the store cannot be asked: %s", error, extra=extra)
@@ -85,6 +85,7 @@ class StoreWatch:
             return
         self._is_store_away = False
         self._memory.confirm(asked_at)
+        await self._note_used()
 
     async def _watch(self) -> None:
         try:
@@ -111,7 +112,11 @@ class StoreWatch:
             for remembered in self._memory.take_used()
         ]
         if used:
-            await self._due.note_used(used)
+            try:
+                await self._due.note_used(used)
+            except ConnectorError as error:
+                self._memory.forget_noted()
+                logger.warning(str(error), extra={"action": "use.not_noted"})
 
     def _forget_accounts(self, identifiers: list[str]) -> None:
         for name in self._memory.names() if identifiers else ():

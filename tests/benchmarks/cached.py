@@ -1,8 +1,8 @@
 """A cached, valid access token: what a call costs, ours and others', beside the least possible.
 
-With 100,000 accounts, memory is filled directly (`TokenMemory.put`), with copies of one token under
-other names, and they are asked for in random order, as a hit of the processor's caches is not what
-a daemon of that size has. All calls are made from loops of the same kind, in turns.
+With 100,000 accounts, the store is filled with copies of one account and memory with copies of its
+token; they are asked for in random order, as a hit of the processor's caches is not what a daemon
+of that size has. All calls are made from loops of the same kind, in turns.
 """
 
 import asyncio
@@ -14,9 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from connector import Connector
+from connector.runtime import Runtime
 from connector.simulator import Settings
-from connector.token_source.memory import TokenMemory
+from connector.store.tables import ACCOUNT as ACCOUNTS
 from tests.acceptance.real_time import real_time_workbench
 from tests.benchmarks import peers
 from tests.benchmarks.table import print_table
@@ -58,7 +61,7 @@ async def _measure(config: Path, registration: peers.Registration, answer: dict[
             await asynchronous.get_token(ACCOUNT)
             token = authlib_async.token
             memory = connector._runtime.tokens.memory
-            names = connector._portal.call(_fill(memory))
+            names = connector._portal.call(_fill(connector._runtime))
             contenders: list[Contender] = [
                 ("Connector.get_token", _same(connector.get_token, ACCOUNT)),
                 ("Connector.get_access_token", _same(connector.get_access_token, ACCOUNT)),
@@ -76,18 +79,32 @@ async def _measure(config: Path, registration: peers.Registration, answer: dict[
     print_table("A cached, valid token", "µs", rows)
 
 
-async def _fill(memory: TokenMemory) -> list[str]:
-    """Put copies of the one token into memory under many names; give them in random order.
+async def _fill(runtime: Runtime) -> list[str]:
+    """Put copies of the one account into the store, and of its token into memory.
 
     It runs in the Connector's own loop: nothing else writes there meanwhile.
+
+    Returns:
+        Their names, in random order.
     """
+    memory = runtime.tokens.memory
     remembered = memory.get(ACCOUNT)
     assert remembered is not None
     names = [f"acme/account-{i}" for i in range(MANY)]
-    for name in names:
-        memory.put(name, replace(remembered, token=replace(remembered.token)))
-    memory.take_unverified()  # they are not in the store, which would be found out
+    columns = [column.name for column in ACCOUNTS.columns if column.name not in {"id", "name"}]
+    others = ", ".join(columns)
+    series = (
+        "WITH RECURSIVE many(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM many WHERE i + 1 < :many)"
+    )
+    copy = f"SELECT 'copy-' || i, 'acme/account-' || i, {others} FROM account, many"  # noqa: S608 - our own columns
+    insert = f"{series} INSERT INTO account (id, name, {others}) {copy} WHERE name = :one"
+    async with runtime.database.write() as connection:
+        await connection.execute(text(insert), {"many": MANY, "one": ACCOUNT})
+    for i, name in enumerate(names):
+        token = replace(remembered.token)
+        memory.put(name, replace(remembered, account_id=f"copy-{i}", token=token))
     random.Random(1).shuffle(names)  # noqa: S311 - an order
+    await runtime.tokens.check_store()
     return names
 
 

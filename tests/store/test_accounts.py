@@ -164,3 +164,11 @@ async def test_an_active_row_without_tokens_needs_consent(stores: Stores) -> Non
     assert account.state_name == "consent_required"
     assert stores.accounts.open_refresh_token(account) is None
     assert stores.accounts.open_extra(account) == {}
+
+
+async def test_versions_of_more_accounts_than_a_statement_takes(stores: Stores) -> None:
+    account = await connected(stores, "acme/last")
+    names = [f"acme/{number}" for number in range(70_000)]
+    assert await stores.accounts.versions([*names, "acme/last"]) == {
+        "acme/last": (account.id, account.generation, "active")
+    }

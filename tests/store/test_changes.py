@@ -106,6 +106,52 @@ class TestHasChanged:
         assert await watch.has_changed()
         assert not await watch.has_changed()
 
+    async def test_which_accounts_have_changed_is_told_once(
+        self, watch: ChangeWatch, stores: Stores
+    ) -> None:
+        one, two, three = [await connected(stores, f"acme/{name}") for name in "abc"]
+        await watch.has_changed()
+        assert watch.take_accounts() is None, "what was before it was asked is not known"
+        await stores.grants.renew(one, some_tokens("2"))
+        await stores.accounts.rename(two, "acme/renamed")
+        await stores.accounts.forget(three)
+        await watch.has_changed()
+        assert watch.take_accounts() == {"acme/a", "acme/b", "acme/renamed", "acme/c"}
+        await watch.has_changed()
+        assert watch.take_accounts() == set()
+
+    @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+    async def test_what_no_token_depends_on_changes_no_account(
+        self, watch: ChangeWatch, stores: Stores
+    ) -> None:
+        account = await connected(stores, "acme/one")
+        await watch.has_changed()
+        watch.take_accounts()
+        await stores.grants.take_lease(account, "owner", some_attempt())
+        assert await watch.has_changed(), "who waits may wait for just this"
+        assert watch.take_accounts() == set()
+
+    @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+    async def test_more_changes_than_are_kept_may_be_of_any_account(
+        self, watch: ChangeWatch, stores: Stores
+    ) -> None:
+        account = await connected(stores, "acme/one")
+        await watch.has_changed()
+        watch.take_accounts()
+        async with stores.database.write() as connection:
+            await connection.execute(
+                text("INSERT INTO account_change (number, account) VALUES (20000, 'acme/other')")
+            )
+        await stores.grants.renew(account, some_tokens("2"))
+        await watch.has_changed()
+        assert watch.take_accounts() is None
+        async with stores.database.read() as connection:
+            kept = await connection.execute(text("SELECT number FROM account_change"))
+            assert [number for (number,) in kept] == [20000, 20001], "the old ones are gone"
+        await stores.grants.renew(await stores.accounts.require("acme/one"), some_tokens("3"))
+        await watch.has_changed()
+        assert watch.take_accounts() == {"acme/one"}
+
     @pytest.mark.parametrize("kind", ["postgres"], indirect=True)
     async def test_what_nobody_acts_on_is_not_told(
         self, watch: ChangeWatch, stores: Stores, worker: Worker, address: str

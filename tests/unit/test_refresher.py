@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from connector import errors
 from connector.refresher import Refresher
 from connector.runtime import Runtime
 from connector.simulator.person import Person
@@ -90,6 +91,27 @@ async def test_a_use_is_written_down_once_for_each_mint(
             await runtime.tokens.get(ACCOUNT)
         await runtime.tokens.check_store()
     assert noted == [1]
+
+
+async def test_a_use_that_could_not_be_written_down_is_told_of_again(
+    bench: Workbench, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.connect(runtime)
+    noted = []
+    note_used = runtime.due.note_used
+
+    async def note(used: list[object]) -> None:
+        noted.append(len(used))
+        if len(noted) == 1:
+            raise errors.TemporarilyUnavailable("the disk is full")
+        await note_used(used)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runtime.due, "note_used", note)
+    for _ in range(3):
+        await runtime.tokens.get(ACCOUNT)
+        await runtime.tokens.check_store()
+        assert runtime.tokens.memory.hit(ACCOUNT) is not None, "it may be served nevertheless"
+    assert noted == [1, 1]
 
 
 async def test_a_grant_that_dies_idle_is_kept_alive(bench: Workbench) -> None:

@@ -22,29 +22,14 @@ from connector.token_source.watch import WATCH_INTERVAL, StoreWatch
 from tests.unit.workbench import ACCOUNT, Workbench
 
 
-class Ticks:
-    """A clock of seconds that never go back."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def ticks() -> Ticks:
-    return Ticks()
-
-
 @pytest.fixture
 async def source(
-    bench: Workbench, runtime: Runtime, account: Account, ticks: Ticks
+    bench: Workbench, runtime: Runtime, account: Account
 ) -> AsyncIterator[TokenSource]:
     """The token source of another process that lives on; its store is checked by hand."""
     async with bench.runtime() as other:
         changes = ChangeWatch(other.database)
-        memory = TokenMemory(now=bench.clock.now, monotonic=ticks)
+        memory = TokenMemory(now=bench.clock.now)
         refresh = other.tokens._refresh
         made = TokenSource(
             memory,
@@ -92,28 +77,37 @@ class TestConfirmed:
             assert (await source.get(ACCOUNT, 600)).value
 
     async def test_nothing_is_served_two_seconds_after_the_last_check(
-        self, source: TokenSource, ticks: Ticks
+        self, bench: Workbench, source: TokenSource
     ) -> None:
-        ticks.now += STALENESS_BOUND - 0.001
+        bench.clock.advance(STALENESS_BOUND - 0.001)
         assert source.memory.hit(ACCOUNT) is not None
-        ticks.now += 0.001
+        bench.clock.advance(0.001)
         assert source.memory.hit(ACCOUNT) is None
         assert (await source.get(ACCOUNT)).value, "the store is asked instead"
 
+    async def test_a_clock_that_is_set_back_does_not_lengthen_it(
+        self, bench: Workbench, source: TokenSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(source.memory, "_now", lambda: bench.clock.now() - 30)
+        assert source.memory.hit(ACCOUNT) is None
+        assert source.memory.fresh(ACCOUNT) is None
+        await source.check_store()
+        assert source.memory.hit(ACCOUNT) is not None
+
     async def test_counts_from_before_the_store_was_asked(
-        self, source: TokenSource, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+        self, bench: Workbench, source: TokenSource, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A check that takes long confirms what was true when it began, not when it ended."""
         has_changed = ChangeWatch.has_changed
 
         async def slow(watch: ChangeWatch) -> bool:
             changed = await has_changed(watch)
-            ticks.now += 1.5
+            bench.clock.advance(1.5)
             return changed
 
         monkeypatch.setattr(ChangeWatch, "has_changed", slow)
         await source.check_store()
-        ticks.now += 0.6
+        bench.clock.advance(0.6)
         assert source.memory.hit(ACCOUNT) is None
 
     async def test_what_was_revoked_elsewhere_is_forgotten_at_the_next_check(
@@ -126,10 +120,10 @@ class TestConfirmed:
             await source.get(ACCOUNT)
 
     async def test_what_was_revoked_elsewhere_is_not_served_for_two_seconds_without_checks(
-        self, runtime: Runtime, account: Account, source: TokenSource, ticks: Ticks
+        self, bench: Workbench, runtime: Runtime, account: Account, source: TokenSource
     ) -> None:
         await runtime.revocations.destroy(account, "revoked", now=runtime.now(), is_owed=False)
-        ticks.now += STALENESS_BOUND
+        bench.clock.advance(STALENESS_BOUND)
         with pytest.raises(errors.ConsentRequired, match="revoked"):
             await source.get(ACCOUNT)
         assert source.memory.get(ACCOUNT) is None
@@ -193,16 +187,15 @@ class TestStoreAway:
         self,
         bench: Workbench,
         source: TokenSource,
-        ticks: Ticks,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        ticks.now += 3600
+        bench.clock.advance(STALENESS_BOUND)
         with store_away(monkeypatch):
             await source.check_store()
             assert source.memory.hit(ACCOUNT) is None
             token = await source.get(ACCOUNT)
             assert not token.is_short
-            bench.clock.advance(3600 - 30)
+            bench.clock.advance(3600 - 30 - STALENESS_BOUND)
             assert (await source.get(ACCOUNT)) == replace(token, is_short=True)
             with pytest.raises(errors.TemporarilyUnavailable):
                 await source.get(ACCOUNT, is_strict=True)
@@ -231,11 +224,15 @@ class TestStoreAway:
         assert source.memory.get(ACCOUNT) is None
 
     async def test_a_token_that_was_replaced_is_not_served_in_its_place(
-        self, runtime: Runtime, source: TokenSource, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+        self,
+        bench: Workbench,
+        runtime: Runtime,
+        source: TokenSource,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """The store says that there is a newer one; what is missing is the provider's data."""
         await runtime.tokens.refresh(ACCOUNT)
-        ticks.now += STALENESS_BOUND
+        bench.clock.advance(STALENESS_BOUND)
 
         def fail(*_: object) -> None:
             raise errors.TemporarilyUnavailable("no metadata")
@@ -294,8 +291,8 @@ class TestTokenMemory:
         )
 
     @pytest.fixture
-    def memory(self, ticks: Ticks) -> TokenMemory:
-        made = TokenMemory(now=lambda: 500, monotonic=ticks)
+    def memory(self) -> TokenMemory:
+        made = TokenMemory(now=lambda: 500)
         made.confirm(made.moment())
         return made
 
