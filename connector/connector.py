@@ -145,7 +145,10 @@ class Connector:
 
     def _obtain(self, account: str, min_ttl: float | None, *, strict: bool = False) -> AccessToken:
         self._check_process()
-        return self._portal.call(self._runtime.tokens.get(account, min_ttl, is_strict=strict))
+        return self._portal.call_shared(
+            (account, min_ttl, strict),
+            lambda: self._runtime.tokens.get(account, min_ttl, is_strict=strict),
+        )
 
     def _check_process(self) -> None:
         """Open anew in a forked child: its parent's connections and thread are not its own."""

@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -121,3 +122,59 @@ class TestClosed:
         await asyncio.to_thread(portal.close)
         with pytest.raises(RuntimeError, match="closed"):
             await calling
+
+
+class Counted:
+    """Work that waits until it is let go, and is counted."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.has_begun = threading.Event()
+        self.may_end = threading.Event()
+
+    async def work(self) -> int:
+        self.times += 1
+        self.has_begun.set()
+        await asyncio.to_thread(self.may_end.wait)
+        return self.times
+
+
+def test_threads_that_ask_for_the_same_share_the_work(portal: Portal) -> None:
+    counted = Counted()
+    with ThreadPoolExecutor(20) as threads:
+        first = threads.submit(portal.call_shared, "key", counted.work)
+        assert counted.has_begun.wait(10)
+        others = [threads.submit(portal.call_shared, "key", counted.work) for _ in range(19)]
+        assert portal.call_shared("another key", lambda: double(21)) == 42
+        counted.may_end.set()
+        assert {one.result(10) for one in [first, *others]} == {1}
+    assert portal.call_shared("key", counted.work) == 2, "what has ended is not shared"
+    with pytest.raises(LookupError):
+        portal.call_shared("key", fail)
+
+
+def test_work_that_is_old_is_not_shared(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connector.portal.SHARED_FOR", -1)
+    counted = Counted()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(portal.call_shared, "key", counted.work)
+        assert counted.has_begun.wait(10)
+        second = threads.submit(portal.call_shared, "key", lambda: double(21))
+        assert second.result(10) == 42
+        counted.may_end.set()
+        assert first.result(10) == 1
+
+
+def test_shared_work_is_refused_once_it_is_closed() -> None:
+    portal = Portal()
+    portal.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        portal.call_shared("key", lambda: double(21))
+
+
+def test_shared_work_cannot_be_waited_for_in_its_own_loop(portal: Portal) -> None:
+    async def ask() -> int:
+        return portal.call_shared("key", lambda: double(21))
+
+    with pytest.raises(RuntimeError, match="never end"):
+        portal.call(ask())
