@@ -187,12 +187,14 @@ class TokenEndpoint:
         url, headers, body = self.registration.authenticate(
             self.server, self.server.token_endpoint, headers, urlencode(fields), now=now
         )
-        # renamed last: client_id and client_secret have names of their own at some providers
-        pairs = [
-            (style.renames.get(name, name), value)
-            for name, value in parse_qsl(body, keep_blank_values=True)
-        ]
-        body = urlencode(pairs)
+        pairs: list[tuple[str, str]] = []
+        if style.renames or style.encoding == "json":
+            # renamed last: client_id and client_secret have names of their own at some providers
+            pairs = [
+                (style.renames.get(name, name), value)
+                for name, value in parse_qsl(body, keep_blank_values=True)
+            ]
+            body = urlencode(pairs)
         if style.encoding == "query":
             del headers["Content-Type"]
             return style.method, f"{url}{'&' if urlsplit(url).query else '?'}{body}", headers, None

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Executable,
     bindparam,
     cast,
+    create_engine,
     extract,
     func,
 )
@@ -29,10 +30,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlmodel import SQLModel
 
 from connector.errors import TemporarilyUnavailable, VaultSealed
+from connector.store.database_thread import DatabaseThread
 from connector.store.failures import Converted
 from connector.store.sqlite_engine import BEGIN, sqlite_engine, thread_engine
 from connector.store.sqlite_file import APPLICATION_ID, check_file, prepare_file
-from connector.store.sqlite_threads import SqliteThread
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ __all__ = ["APPLICATION_ID", "BUSY_TIMEOUT", "Database", "check_file", "prepare_
 BUSY_TIMEOUT: Final = 10.0
 POOL_SIZE: Final = 10
 POOL_OVERFLOW: Final = 5
-POSTGRES_POOL_SIZE: Final = 5
+POSTGRES_POOL_SIZE: Final = 4
 
 _LEASE_NOW: Final = "lease_now"
 
@@ -52,6 +53,14 @@ _POSTGRES_OPTIONS: Final = (
     "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
     " -c synchronous_commit=on"
 )
+#: A server that the network does not lead to any more is given up after about half a minute; the
+#: system's own time for that is hours.
+_NETWORK: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 
 class Database:
@@ -86,16 +95,18 @@ class Database:
         self._busy_timeout = f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}"
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self.lease_time = now if lease_clock is None or not self.is_sqlite else lease_clock
-        make_engine = sqlite_engine if self.is_sqlite else _postgres_engine
-        self.engine = make_engine(url, busy_timeout)
-        self.engines: tuple[Engine, ...] = (self.engine.sync_engine,)
-        self._reader = self._writer = None
+        self._reader: DatabaseThread | None = None
         if self.is_sqlite:
+            self.engine = sqlite_engine(url, busy_timeout)
             reading = thread_engine(url, busy_timeout, "BEGIN")
             writing = thread_engine(url, busy_timeout, "BEGIN IMMEDIATE")
-            self.engines = (*self.engines, reading, writing)
-            self._reader = SqliteThread(reading, "vault reader")
-            self._writer = SqliteThread(writing, "vault writer")
+            self.engines: tuple[Engine, ...] = (self.engine.sync_engine, reading, writing)
+            self._reader = DatabaseThread(reading, "vault reader")
+        else:
+            self.engine = _postgres_engine(url, busy_timeout)
+            writing = _postgres_thread_engine(url, busy_timeout)
+            self.engines = (self.engine.sync_engine, writing)
+        self._writer = DatabaseThread(writing, "vault writer")
 
     @property
     def path(self) -> Path | None:
@@ -160,7 +171,8 @@ class Database:
         """Run a short function with a connection for reading: what the hot path asks.
 
         Args:
-            query: runs in another thread on SQLite; nothing else may be waited for in it.
+            query: runs in another thread on SQLite, in a greenlet on Postgres; nothing else may
+                be waited for in it.
 
         Raises:
             As `read`.
@@ -175,16 +187,14 @@ class Database:
         """Run a short function in a transaction for writing: what the hot path writes.
 
         Args:
-            work: as for `look_up`; what it gives is given once it is committed.
+            work: runs in another thread, one after the other; nothing else may be waited for in
+                it. What it gives is given once it is committed.
 
         Raises:
             As `write`.
         """
-        if self._writer is not None:
-            with self.converted():
-                return await self._writer.run(work)
-        async with self.write() as connection:
-            return await connection.run_sync(work)
+        with self.converted():
+            return await self._writer.run(work)
 
     async def scrub(self) -> None:
         """Let go of what was deleted: empty SQLite's write-ahead log (CHECKLIST 120, 139).
@@ -235,10 +245,22 @@ def _postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
     )
 
 
+def _postgres_thread_engine(url: URL, busy_timeout: float) -> Engine:
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=1,
+        max_overflow=0,
+        connect_args=_postgres_parameters(url, busy_timeout),
+    )
+
+
 def _postgres_parameters(url: URL, busy_timeout: float) -> dict[str, object]:
     own = url.query.get("options", "")
     own_options = own if isinstance(own, str) else " ".join(own)
-    return {
+    network = {name: value for name, value in _NETWORK.items() if name not in url.query}
+    return network | {
         "options": f"{own_options} {_POSTGRES_OPTIONS}".strip(),
         "connect_timeout": max(1, int(busy_timeout)),
         # a standby may be behind: what it says of a token must not be believed

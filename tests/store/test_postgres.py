@@ -95,9 +95,8 @@ async def test_a_standby_is_not_asked(
 async def test_a_server_that_becomes_a_standby_is_told(stores: Stores, url: URL) -> None:
     """Failover under a connection that is open already."""
     account = await connected(stores, "acme/one")
-    async with stores.database.read() as connection:
-        await connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
-        await connection.commit()
+    standby = text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    await stores.database.transact(lambda connection: connection.execute(standby))
     with pytest.raises(TemporarilyUnavailable, match="read-only transaction"):
         await stores.grants.renew(account, some_tokens("2"))
     with connect(url) as operator:

@@ -177,8 +177,8 @@ async def test_a_failed_refresh_leaves_a_fresh_token_fresh(bench: Workbench) -> 
         bench.fault("status", retry_after="1")
         with pytest.raises(errors.TemporarilyUnavailable):
             await runtime.tokens.refresh(ACCOUNT)
-        await runtime.tokens.check_store()
         bench.clock.advance(600)
+        await runtime.tokens.check_store()
         assert runtime.tokens.memory.hit(ACCOUNT) is not None, "it would be read from the store"
 
 

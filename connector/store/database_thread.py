@@ -1,13 +1,14 @@
-"""SQLite for the hot path: a whole transaction in one hop to a thread, instead of one a statement.
+"""The hot path's way to a database: a whole transaction in one hop to a thread.
 
-Behind SQLAlchemy's asynchronous face every call of the driver is a hop to its thread and back (to
-make a cursor, execute, fetch, close it), each of which wakes the event loop: nine for a statement.
-Here a function gets a synchronous connection, in a thread that is kept for it. Readers have another
-thread than writers, who may have to wait for the lock of another process.
+Behind SQLAlchemy's asynchronous face every call of a driver is a wait of the event loop: nine for a
+statement on SQLite (to make a cursor, execute, fetch, close it, in the driver's thread), two on
+Postgres. Here a function gets a synchronous connection, in a thread that is kept for it.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -15,8 +16,11 @@ from connector.worker_thread import WorkerThread
 
 T = TypeVar("T")
 
+#: A database that hangs holds up nobody's end for longer, in seconds.
+CLOSING_TIME: Final = 2.0
 
-class SqliteThread:
+
+class DatabaseThread:
     """Runs functions with a connection, one after the other, in a thread.
 
     Args:
@@ -39,10 +43,13 @@ class SqliteThread:
         return await self._thread.run(lambda: self._transaction(work))
 
     async def aclose(self) -> None:
-        """Let what runs end, and close the connection."""
-        if self._thread.is_running:  # else nothing is open, and none can begin at the very end
-            await self._thread.run(self._engine.dispose)
-            self._thread.close()
+        """Let what runs end, unless the database hangs, and close the connection."""
+        if not self._thread.is_running:  # nothing is open, and no thread can begin at the very end
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_TIME):
+                await self._thread.run(self._engine.dispose)
+        self._thread.close()
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         with self._engine.begin() as connection:
