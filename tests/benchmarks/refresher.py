@@ -1,5 +1,7 @@
 """How fast due accounts are refreshed, beside a bare loop that sends as many and stores nothing.
 
+Each refresher is a process of its own, as a daemon is; "two daemons" share one database.
+
 A token endpoint of a few lines runs in a process of its own and answers at once, so that the cores,
 not the endpoint, are the limit. The bare loop sends with as many requests at once, over kept
 connections and over a fresh one for each request, as our wire does on purpose (nothing is ever
@@ -31,8 +33,10 @@ from connector.store.grants import Consent, NewTokens
 from tests.benchmarks.table import print_table
 from tests.postgres import running_server
 
-ACCOUNTS: Final = 2000
-ROUNDS: Final = 3
+ACCOUNTS: Final = 2_000
+ROUNDS: Final = 2
+#: So many accounts are made at once.
+TOGETHER: Final = 64
 
 _ENDPOINT: Final = """
 import asyncio, json, secrets
@@ -79,15 +83,17 @@ def main() -> None:
         "bare loop, a connection each": [],
         "refresher on SQLite": [],
         "refresher on Postgres": [],
+        "two daemons on Postgres": [],
     }
     with _endpoint() as origin, running_server() as server:
         for _ in range(ROUNDS):
             rows["bare loop, kept connections"].append(asyncio.run(_bare(origin, keep=True)))
             rows["bare loop, a connection each"].append(asyncio.run(_bare(origin, keep=False)))
-            rows["refresher on SQLite"].append(asyncio.run(_refresh(origin, "sqlite:///vault.db")))
-            with server.database() as url:
-                text = url.render_as_string(hide_password=False)
-                rows["refresher on Postgres"].append(asyncio.run(_refresh(origin, text)))
+            rows["refresher on SQLite"].append(_refresh(origin, "sqlite:///vault.db", 1))
+            for name, daemons in (("refresher on Postgres", 1), ("two daemons on Postgres", 2)):
+                with server.database() as url:
+                    text = url.render_as_string(hide_password=False)
+                    rows[name].append(_refresh(origin, text, daemons))
     print_table(f"{ACCOUNTS} due accounts, refreshes per second", "1/s", list(rows.items()))
 
 
@@ -107,26 +113,68 @@ async def _bare(origin: str, *, keep: bool) -> float:
         return ACCOUNTS / (time.perf_counter() - began)
 
 
-async def _refresh(origin: str, url: str) -> float:
+def _refresh(origin: str, url: str, daemons: int) -> float:
+    """Make accounts that are due, and have so many processes refresh them; give refreshes/s."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.toml"
         allow = "allow_plaintext_secrets = true\n" if url.startswith("postgres") else ""
         path.write_text(allow + _CONFIG.format(url=url, origin=origin))
         (Path(folder) / "secret").write_text("a client secret")
-        runtime = await open_runtime(load_settings(path), has_background=False, create=True)
-        try:
-            await _connect(runtime)
-            refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
-            began = time.perf_counter()
-            count = 0
-            while claimed := await refresher.refresh_due():
-                count += claimed
-            took = time.perf_counter() - began
-            accounts = await runtime.accounts.all()
-            assert count == ACCOUNTS == sum(account.generation == 2 for account in accounts)
-            return count / took
-        finally:
-            await runtime.aclose()
+        asyncio.run(_prepare(path))
+        command = [sys.executable, "-m", "tests.benchmarks.refresher", str(path)]
+        workers = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(daemons)
+        ]
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "ready\n"
+        began = time.perf_counter()
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        ended = []
+        for worker in workers:
+            assert worker.stdout is not None
+            ended.append(int(worker.stdout.readline()))
+        took = time.perf_counter() - began
+        for worker in workers:
+            worker.communicate()
+        assert sum(ended) == asyncio.run(_renewed(path)) == ACCOUNTS
+        return ACCOUNTS / took
+
+
+async def _prepare(path: Path) -> None:
+    runtime = await open_runtime(load_settings(path), has_background=False, create=True)
+    try:
+        await _connect(runtime)
+    finally:
+        await runtime.aclose()
+
+
+async def _renewed(path: Path) -> int:
+    """Count the accounts that were refreshed once."""
+    runtime = await open_runtime(load_settings(path), has_background=False)
+    try:
+        return sum(account.generation == 2 for account in await runtime.accounts.all())
+    finally:
+        await runtime.aclose()
+
+
+async def work(path: Path) -> None:
+    """Be one daemon's refresher: say that it is ready, wait, and say how many it has refreshed."""
+    runtime = await open_runtime(load_settings(path), has_background=False)
+    try:
+        refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        count = 0
+        while claimed := await refresher.refresh_due():
+            count += claimed
+        print(count, flush=True)
+    finally:
+        await runtime.aclose()
 
 
 async def _connect(runtime: Runtime) -> None:
@@ -157,8 +205,9 @@ async def _connect(runtime: Runtime) -> None:
         assert active is not None
         return Used(account_id=active.id, generation=active.generation, renew_at=now)
 
-    for first in range(0, ACCOUNTS, 10):
-        used = await asyncio.gather(*(one(number) for number in range(first, first + 10)))
+    for first in range(0, ACCOUNTS, TOGETHER):
+        numbers = range(first, min(first + TOGETHER, ACCOUNTS))
+        used = await asyncio.gather(*(one(number) for number in numbers))
         await runtime.due.note_used(used)
 
 
@@ -174,4 +223,4 @@ def _endpoint() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(work(Path(sys.argv[1])))
