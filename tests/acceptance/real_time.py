@@ -23,19 +23,36 @@ def real_time_workbench(
     """
     with Simulator(settings) as simulator:
         bench = Workbench(folder, simulator, simulator.clock)
-        grace = f'grace = "{settings.grace_seconds:g}s"' if settings.rotation == "grace" else ""
-        profile = f"""
-            [providers.acme.refresh_token]
-            rotation = "{settings.rotation}"
-            {grace}
-            """
-        if postgres_url is None:
-            bench.configure(acme=profile)
-        else:
-            place = f'[vault]\nurl = "{postgres_url}"'
-            bench.configure(acme=profile, replace=("[vault]", place))
+        configure(bench, settings, postgres_url=postgres_url)
+        if postgres_url is not None:
             _make_vault(bench)
         yield bench
+
+
+def configure(
+    bench: Workbench,
+    settings: Settings,
+    *,
+    postgres_url: str | None = None,
+    journal: str | None = None,
+) -> None:
+    """Write config.toml: the provider is configured as the simulator behaves.
+
+    Args:
+        bench: whose configuration it is.
+        settings: of the simulator.
+        postgres_url: where the vault is Postgres.
+        journal: folder of the journal.
+    """
+    grace = f'grace = "{settings.grace_seconds:g}s"' if settings.rotation == "grace" else ""
+    profile = f"""
+        [providers.acme.refresh_token]
+        rotation = "{settings.rotation}"
+        {grace}
+        """
+    vault = {"url": postgres_url, "journal": journal}
+    lines = [f'{key} = "{value}"' for key, value in vault.items() if value is not None]
+    bench.configure(acme=profile, replace=("[vault]", "\n".join(["[vault]", *lines])))
 
 
 def _make_vault(bench: Workbench) -> None:
