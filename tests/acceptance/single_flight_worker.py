@@ -3,7 +3,8 @@
     callers CONFIG ACCOUNT SECONDS PROCESSES   in each process 50 threads and 50 tasks ask, all from
                                                the end of standard input on, once or for so long
     rotate CONFIG ACCOUNT…                     a worker for each line of standard input; it keeps
-                                               every account's token fresh until it is killed
+                                               every account's token fresh until it is killed, and
+                                               tells when an answer has become durable
 
 Processes are forked before anything is opened, so that each has its imports behind it. Each line
 printed is a JSON document.
@@ -21,8 +22,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from connector import AccessToken, Connector
+from connector.account import Account
 from connector.connector import AsyncConnector
 from connector.errors import ConnectorError
+from connector.oauth.token_response import Granted
+from connector.providers.client import ProviderClient
+from connector.secret import Secret
+from connector.simulator.opaque import fingerprint
+from connector.token_source.settlement import Settlement
 
 CALLERS = 50
 #: Seconds between two calls of one caller: many calls in the life of a token, little load.
@@ -122,10 +129,33 @@ def callers(config: str, account: str, seconds: float, processes: int) -> None:
 def rotate(config: str, accounts: list[str]) -> None:
     """Fork workers, so that each has its imports behind it; tell of each when it has begun."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel clears away who was killed
+    tell_what_is_durable()
     for _line in sys.stdin:
         if os.fork() == 0:
             work(config, accounts)
             os._exit(0)
+
+
+def tell_what_is_durable() -> None:
+    """Tell of each answer that can be lost no more, by the refresh token that it is the answer to.
+
+    Nothing of that is secret: the simulator's ledger names tokens so.
+    """
+    commit = Settlement.commit
+
+    async def told(
+        self: Settlement,
+        account: Account,
+        client: ProviderClient,
+        answer: Granted,
+        kept: Secret | None,
+    ) -> Account:
+        renewed = await commit(self, account, client, answer, kept)
+        assert kept is not None
+        say({"durable": time.time(), "sent": fingerprint(kept.reveal())})
+        return renewed
+
+    Settlement.commit = told  # type: ignore[method-assign]
 
 
 def work(config: str, accounts: list[str]) -> None:
