@@ -94,6 +94,7 @@ class DueStore:
 
     async def note_used(self, used: Sequence[Used]) -> None:
         """Have tokens renewed ahead that were used; an earlier due time stays."""
+        ordered = sorted(used, key=_order)  # as a group commit locks its rows
         for first in range(0, len(used), _MOST_NOTES):
             wanted = [
                 {
@@ -101,7 +102,7 @@ class DueStore:
                     "of_generation": one.generation,
                     "renew_at": one.renew_at,
                 }
-                for one in used[first : first + _MOST_NOTES]
+                for one in ordered[first : first + _MOST_NOTES]
             ]
             await self._database.transact(_executing(_NOTE_USED, wanted))
 
@@ -119,3 +120,7 @@ def _executing(
     statement: Executable, parameters: list[dict[str, Any]]
 ) -> Callable[[Connection], object]:
     return lambda connection: connection.execute(statement, parameters)
+
+
+def _order(used: Used) -> str:
+    return used.account_id

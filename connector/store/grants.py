@@ -221,7 +221,8 @@ class GrantStore:
             name: of the account.
             reason: as it was given to `require_consent`.
         """
-        await self._update_one(UNDO_END, {"account_name": name, "why": reason})
+        async with self._database.write() as connection:
+            await connection.execute(UNDO_END, {"account_name": name, "why": reason})
 
     def _sealed(self, account: Account, new: NewTokens) -> SealedTokens:
         return seal_tokens(

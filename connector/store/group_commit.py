@@ -3,7 +3,8 @@
 A commit costs an fsync, whatever it holds. One transaction is under way at a time; what is asked
 for meanwhile waits for it and is then written together, each statement with a result of its own.
 Nothing waits for company: a statement that finds nobody writing goes alone, at once. Where a group
-fails by one of its statements, each is tried by itself, so that an error is its own.
+fails by one of its statements, each is tried by itself, so that an error is its own. A group's rows
+are locked in the order of their accounts, so that two processes never wait for each other.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ class GroupCommit:
 
         Args:
             statement: to be executed.
-            parameters: of it; those of the lease clock are added.
+            parameters: of it, ``of_account`` among them; those of the lease clock are added.
 
         Raises:
             TemporarilyUnavailable: the database cannot be had or failed.
@@ -68,6 +69,7 @@ class GroupCommit:
         while self._asked:
             group = self._asked[:LARGEST_GROUP]
             del self._asked[:LARGEST_GROUP]
+            group.sort(key=_order)  # those of one account stay as they came
             try:
                 await self._write(group)
             except BaseException as error:
@@ -105,3 +107,7 @@ class GroupCommit:
             connection.execute(asked.statement, {**asked.parameters, **clock}).one_or_none()
             for asked in group
         ]
+
+
+def _order(asked: _Asked) -> str:
+    return str(asked.parameters["of_account"])

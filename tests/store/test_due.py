@@ -9,6 +9,8 @@ from connector.account import Account, Trouble
 from connector.store.due import CLAIM_TIME, DueStore, Used
 from connector.testing import SOME_TIME, Stores, connected, some_attempt, some_tokens
 
+from .conftest import OpenDatabase
+
 
 @pytest.fixture
 def due(stores: Stores) -> DueStore:
@@ -118,3 +120,17 @@ async def test_they_are_found_by_index(stores: Stores) -> None:
             await connection.execute(text("SET LOCAL enable_seqscan = off"))
             rows = await connection.execute(text(f"EXPLAIN {query}"))
         assert "ix_account_due" in str(rows.all())
+
+
+async def test_processes_that_note_uses_do_not_wait_for_each_other_in_a_circle(
+    stores: Stores, due: DueStore, open_database: OpenDatabase
+) -> None:
+    other = DueStore(open_database())
+    accounts = [await connected(stores, f"acme/{number}") for number in range(50)]
+    for number in range(3):
+        uses = [
+            Used(account_id=one.id, generation=one.generation, renew_at=SOME_TIME - number)
+            for one in accounts
+        ]
+        await asyncio.gather(due.note_used(uses), other.note_used(uses[::-1]))
+    assert len(await claimed(due, SOME_TIME)) == len(accounts)

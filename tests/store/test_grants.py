@@ -15,9 +15,11 @@ from connector.errors import TemporarilyUnavailable
 from connector.oauth.token import TokenSet
 from connector.secret import Secret
 from connector.store.database import Database
-from connector.store.grants import Consent, NewTokens
+from connector.store.grants import Consent, GrantStore, NewTokens
+from connector.store.group_commit import LARGEST_GROUP
 from connector.testing import SOME_TIME, Stores, connected, some_attempt, some_tokens
 
+from .conftest import OpenDatabase
 from .worker import Crew, Worker
 
 TROUBLE = Trouble(message="503", since=SOME_TIME, failures=3, retry_at=SOME_TIME + 60)
@@ -346,6 +348,24 @@ async def test_a_statement_that_fails_is_nobody_elses_failure(stores: Stores) ->
     assert [isinstance(result, Exception) for result in results] == [False, True, False]
     assert (await stores.accounts.require("acme/good")).generation == 2
     assert (await stores.accounts.require("acme/bad")).generation == 1
+
+
+async def test_groups_of_two_processes_do_not_wait_for_each_other_in_a_circle(
+    stores: Stores, open_database: OpenDatabase
+) -> None:
+    """Each locks many rows: whoever took them in an order of its own would deadlock on Postgres."""
+    accounts = [await connected(stores, f"acme/{number}") for number in range(LARGEST_GROUP)]
+    others = GrantStore(open_database(), stores.vault)
+    for number in range(3):
+        leased, refused = await asyncio.gather(
+            asyncio.gather(
+                *(stores.grants.require_consent(one, "1", now=SOME_TIME) for one in accounts)
+            ),
+            asyncio.gather(
+                *(others.require_consent(one, "2", now=SOME_TIME) for one in accounts[::-1])
+            ),
+        )
+        assert None not in {*leased, *refused}, number
 
 
 async def test_a_database_that_is_away_is_waited_for_once_by_all(
