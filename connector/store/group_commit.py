@@ -63,7 +63,7 @@ class GroupCommit:
         self._asked.append(asked)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_all(), name="group commit")
-        return await asyncio.shield(asked.result)
+        return await asked.result
 
     async def _write_all(self) -> None:
         while self._asked:

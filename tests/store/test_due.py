@@ -70,18 +70,31 @@ async def test_a_new_token_is_not_due(stores: Stores, due: DueStore) -> None:
     assert await claimed(due, SOME_TIME + 10**9) == []
 
 
+@pytest.mark.parametrize("pause", [1, 300])
 async def test_after_a_failure_it_is_due_when_it_may_be_tried_again(
-    stores: Stores, due: DueStore
+    stores: Stores, due: DueStore, pause: int
 ) -> None:
     account = await connected(stores, "acme/one")
     await used(due, account, SOME_TIME)
     await claimed(due, SOME_TIME)
     leased = await stores.grants.take_lease(account, "me", some_attempt())
     assert leased is not None
-    trouble = Trouble(message="503", since=SOME_TIME, failures=1, retry_at=SOME_TIME + 300)
+    trouble = Trouble(message="503", since=SOME_TIME, failures=1, retry_at=SOME_TIME + pause)
     await stores.grants.settle(leased, trouble, unanswered=None)
-    assert await claimed(due, SOME_TIME + 299) == []
-    assert await claimed(due, SOME_TIME + 300) == ["acme/one"]
+    assert await claimed(due, SOME_TIME + pause - 1) == []
+    assert await claimed(due, SOME_TIME + pause) == ["acme/one"]
+
+
+async def test_a_failure_makes_none_due_that_was_not(stores: Stores, due: DueStore) -> None:
+    """Somebody has forced a refresh, days before its grant needs one."""
+    account = await connected(stores, "acme/one")
+    await used(due, account, SOME_TIME + 86_400)
+    leased = await stores.grants.take_lease(account, "me", some_attempt())
+    assert leased is not None
+    trouble = Trouble(message="503", since=SOME_TIME, failures=1, retry_at=SOME_TIME + 1)
+    await stores.grants.settle(leased, trouble, unanswered=None)
+    assert await claimed(due, SOME_TIME + 86_399) == []
+    assert await claimed(due, SOME_TIME + 86_400) == ["acme/one"]
 
 
 async def test_an_ended_grant_is_not_due(stores: Stores, due: DueStore) -> None:
@@ -89,6 +102,8 @@ async def test_an_ended_grant_is_not_due(stores: Stores, due: DueStore) -> None:
     await used(due, account, SOME_TIME)
     await stores.grants.require_consent(account, "over", now=SOME_TIME)
     assert await claimed(due, SOME_TIME + 10**9) == []
+    await used(due, await connected(stores, "acme/two"), SOME_TIME)
+    assert await claimed(due, SOME_TIME + 10**9) == ["acme/two"]
 
 
 async def test_several_daemons_get_different_ones(stores: Stores, due: DueStore) -> None:

@@ -2,13 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Generator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from connector.account import Account, ConsentRequired, Terms, Trouble
 from connector.errors import TemporarilyUnavailable
@@ -169,6 +168,18 @@ async def test_an_ended_grant_keeps_its_ciphertext_and_generation(stores: Stores
     assert await stores.grants.take_lease(ended, "me", some_attempt()) is None, "nothing is sent"
 
 
+async def test_an_end_is_taken_back_only_where_it_was_for_the_reason_that_is_doubted(
+    stores: Stores,
+) -> None:
+    doubted, certain = [await connected(stores, f"acme/{name}") for name in ("a", "b")]
+    await stores.grants.require_consent(doubted, "invalid_grant", now=SOME_TIME)
+    await stores.grants.require_consent(certain, "revoked here", now=SOME_TIME)
+    for account in (doubted, certain):
+        await stores.grants.undo_end(account.name, "invalid_grant")
+    assert (await stores.accounts.require("acme/a")).state_name == "active"
+    assert (await stores.accounts.require("acme/b")).state_name == "consent_required"
+
+
 async def test_a_person_brings_an_ended_grant_back(stores: Stores) -> None:
     account = await connected(stores, "acme/one")
     ended = await stores.grants.require_consent(account, "invalid_grant", now=SOME_TIME)
@@ -310,30 +321,60 @@ async def test_tokens_are_written_though_who_asked_for_it_gave_up(stores: Stores
     assert stores.accounts.open_refresh_token(current) == Secret("refresh-2")
 
 
+async def test_who_gives_up_is_no_failure_of_those_in_the_same_group(stores: Stores) -> None:
+    one, two, three = [await connected(stores, f"acme/{number}") for number in range(3)]
+    asking = [
+        asyncio.create_task(stores.grants.renew(account, some_tokens("2")))
+        for account in (one, two, three)
+    ]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    gave_up, *renewed = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(gave_up, asyncio.CancelledError)
+    assert [one.generation if isinstance(one, Account) else one for one in renewed] == [2, 2]
+    assert (await stores.accounts.require(one.name)).generation == 2
+
+
+def count_commits(monkeypatch: pytest.MonkeyPatch) -> list[Database]:
+    """Give a list that grows with each transaction in which groups are written."""
+    commits: list[Database] = []
+    transact = Database.transact
+
+    async def counted(database: Database, work: Callable[[Connection], Any]) -> Any:
+        commits.append(database)
+        return await transact(database, work)
+
+    monkeypatch.setattr(Database, "transact", counted)
+    return commits
+
+
 async def test_writers_that_wait_share_a_commit(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A commit costs an fsync: fifty accounts that are renewed at once take a few."""
     accounts = [await connected(stores, f"acme/{number}") for number in range(50)]
-    commits = 0
-    write = Database.write
-
-    def counted(database: Database) -> AbstractAsyncContextManager[AsyncConnection]:
-        nonlocal commits
-        commits += 1
-        return write(database)
-
-    monkeypatch.setattr(Database, "write", counted)
+    commits = count_commits(monkeypatch)
     renewed = await asyncio.gather(
         *(stores.grants.renew(account, some_tokens(account.name)) for account in accounts),
         stores.grants.renew(accounts[0], some_tokens("late")),
     )
     assert [one.name if one else None for one in renewed] == [one.name for one in accounts] + [None]
-    assert commits < 10
+    assert 0 < len(commits) < 10
     for account in accounts:
         current = await stores.accounts.require(account.name)
         token = stores.accounts.open_access_token(current).reveal()
         assert token == f"access-{account.name}"
+
+
+async def test_a_group_has_an_end(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its locks are held together: nobody else's statement is to wait for hundreds."""
+    accounts = [await connected(stores, f"acme/{number}") for number in range(LARGEST_GROUP + 10)]
+    commits = count_commits(monkeypatch)
+    renewed = await asyncio.gather(
+        *(stores.grants.renew(account, some_tokens("2")) for account in accounts)
+    )
+    assert None not in renewed
+    assert len(commits) == 2
 
 
 async def test_a_statement_that_fails_is_nobody_elses_failure(stores: Stores) -> None:

@@ -117,6 +117,17 @@ async def test_at_its_end_another_owner_gets_it_under_the_next_fence(
         await _end_lease(stores, clock)
 
 
+async def test_one_that_ends_later_than_any_can_is_of_another_clock(stores: Stores) -> None:
+    """The time since boot begins anew: what was written before would hold for days."""
+    leased = await _leased(stores, "another boot")
+    async with stores.database.write() as connection:
+        await connection.execute(text("UPDATE account SET lease_until = lease_until + 10000"))
+    taken = await stores.grants.take_lease(leased, "me", some_attempt())
+    assert taken is not None
+    assert taken.lease is not None
+    assert taken.lease.owner == "me"
+
+
 async def test_its_time_begins_after_the_wait_for_the_database(
     stores: Stores, clock: FixedClock, open_database: OpenDatabase
 ) -> None:

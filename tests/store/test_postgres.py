@@ -9,8 +9,17 @@ from sqlalchemy.engine import URL, make_url
 
 from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store.database import Database
+from connector.store.due import DueStore, Used
 from connector.store.schema import current_revision, migrate
-from connector.testing import FixedClock, MemorySeal, Stores, connected, open_stores, some_tokens
+from connector.testing import (
+    SOME_TIME,
+    FixedClock,
+    MemorySeal,
+    Stores,
+    connected,
+    open_stores,
+    some_tokens,
+)
 from tests.postgres import OwnServer, PostgresServer, connect, own_server
 
 from .conftest import OpenDatabase
@@ -265,3 +274,36 @@ async def test_tasks_share_few_connections(stores: Stores, url: URL) -> None:
         (count,) = operator.execute(query).fetchone() or (None,)
     assert isinstance(count, int)
     assert count - 1 <= 15
+
+
+async def _due_at_once(stores: Stores, *numbers: int) -> None:
+    """Connect accounts that are due, each so many seconds after the first."""
+    for number in numbers:
+        account = await connected(stores, f"acme/{number}")
+        used = Used(
+            account_id=account.id, generation=account.generation, renew_at=SOME_TIME + number
+        )
+        await DueStore(stores.database).note_used([used])
+
+
+async def test_who_claims_due_accounts_does_not_wait_for_those_that_others_claim(
+    stores: Stores, open_database: OpenDatabase
+) -> None:
+    await _due_at_once(stores, 1, 2, 3)
+    async with open_database().write() as connection:
+        await connection.execute(text("SELECT id FROM account WHERE name = 'acme/1' FOR UPDATE"))
+        async with asyncio.timeout(5):
+            claimed = await DueStore(stores.database).claim(now=SOME_TIME + 10, limit=10)
+    assert sorted(one.name for one in claimed) == ["acme/2", "acme/3"]
+
+
+async def test_the_longest_overdue_are_claimed_first_whatever_way_they_are_found(
+    stores: Stores, open_database: OpenDatabase, url: URL
+) -> None:
+    """An index happens to give them in order; of few rows Postgres may read the table instead."""
+    await _due_at_once(stores, 3, 1, 2)
+    with connect(url) as operator:
+        for way in ("indexscan", "indexonlyscan", "bitmapscan"):
+            operator.execute(f'ALTER DATABASE "{url.database}" SET enable_{way} = off')
+    claimed = await DueStore(open_database()).claim(now=SOME_TIME + 10, limit=2)
+    assert sorted(one.name for one in claimed) == ["acme/1", "acme/2"]

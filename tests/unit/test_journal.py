@@ -1,10 +1,11 @@
 """The journal: what is kept is there after a crash, and is nobody's loss when it is torn."""
 
+import itertools
 import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,17 @@ def test_all_files_of_the_dead_are_adopted_and_those_of_the_living_left(folder: 
     journal.close()
 
 
+def test_of_what_the_dead_left_the_settled_is_not_adopted(journal: Journal, folder: Path) -> None:
+    journal.keep(record(3))
+    other = Journal(folder)
+    other.keep(record(1))
+    other.keep(record(2))
+    other.settle(record(1))
+    other.close()
+    journal.adopt()
+    assert journal.held() == [record(3), record(2)]
+
+
 def test_settled_is_forgotten_and_its_room_used_again(journal: Journal, folder: Path) -> None:
     for round_ in range(50):
         journal.keep(record(round_, 10_000))
@@ -157,6 +169,62 @@ def test_a_torn_record_costs_none_before_it(journal: Journal, folder: Path) -> N
         again.prepare()
         assert again.held() == [record(1)]
         again.close()
+
+
+class Disk:
+    """What a power cut may leave of the writes to a file: all that was synced, any of the rest."""
+
+    def __init__(self, before: bytes) -> None:
+        self.states = [[before]]
+        self._unsynced: list[tuple[int, bytes]] = []
+        self._synced = before
+
+    def write(self, _descriptor: int, offset: int, data: bytes) -> None:
+        self._unsynced.append((offset, data))
+        self._note()
+
+    def sync(self, _descriptor: int) -> None:
+        self._synced = self._after(self._unsynced)
+        self._unsynced = []
+        self._note()
+
+    def _note(self) -> None:
+        """Note the states that are possible now."""
+        count = len(self._unsynced)
+        subsets = itertools.chain.from_iterable(
+            itertools.combinations(self._unsynced, size) for size in range(count + 1)
+        )
+        self.states.append([self._after(subset) for subset in subsets])
+
+    def _after(self, writes: Iterable[tuple[int, bytes]]) -> bytes:
+        content = bytearray(self._synced)
+        for offset, data in writes:
+            content[offset : offset + len(data)] = data
+        return bytes(content)
+
+
+def test_a_power_cut_leaves_what_was_kept_and_nothing_that_was_not(
+    journal: Journal, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The room of what was settled is used again: of the old record nothing must come back."""
+    journal.keep(record(1))
+    journal.settle(record(1))
+    (path,) = folder.iterdir()
+    disk = Disk(path.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr("connector.journal._write", disk.write)
+        patch.setattr(os, "fsync", disk.sync)
+        journal.keep(record(2))
+    assert len(disk.states) > 2
+    (tmp_path / "after").mkdir()
+    for number, states in enumerate(disk.states):
+        for state in states:
+            (tmp_path / "after" / "0.journal").write_bytes(state)
+            after = Journal(tmp_path / "after")
+            assert after.find("account1", 1) is None
+            found = after.find("account2", 2)
+            assert found in {None, record(2)}
+            assert found is not None or number < len(disk.states) - 1, "it was said to be kept"
 
 
 def test_a_file_that_is_no_journal_is_none(folder: Path) -> None:

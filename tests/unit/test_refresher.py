@@ -114,6 +114,19 @@ async def test_a_use_that_could_not_be_written_down_is_told_of_again(
     assert noted == [1, 1]
 
 
+async def test_tokens_that_were_minted_together_are_renewed_apart(
+    bench: Workbench, runtime: Runtime
+) -> None:
+    names = [f"acme/{number}" for number in range(10)]
+    for name in names:
+        await bench.connect(runtime, name)
+        await runtime.tokens.get(name)
+    found = [runtime.tokens.memory.get(name) for name in names]
+    margins = sorted(one.margin for one in found if one is not None)
+    assert margins[-1] - margins[0] > 10
+    assert 60 <= margins[0] <= margins[-1] <= 300
+
+
 async def test_a_grant_that_dies_idle_is_kept_alive(bench: Workbench) -> None:
     bench.configure(acme='refresh_token = { rotation = "none", idle = "10d" }')
     async with bench.runtime() as runtime:
@@ -146,6 +159,20 @@ async def test_a_token_that_is_exchanged_is_renewed_at_half_its_life(bench: Work
 
 async def _consent(bench: Workbench, runtime: Runtime, ada: Person) -> None:
     await bench.consent(runtime, ada, FACEBOOK, provider="facebook")
+
+
+async def test_what_was_issued_to_another_registration_is_not_sent(
+    bench: Workbench, runtime: Runtime
+) -> None:
+    await bench.connect(runtime)
+    await runtime.tokens.get(ACCOUNT)
+    await runtime.tokens.check_store()
+    bench.clock.advance(3600 - 100)
+    bench.configure(replace=(bench.simulator.client.client_id, "another"))
+    async with bench.runtime() as edited:
+        refresher = Refresher(edited.due, edited.tokens, now=bench.clock.now)
+        assert await refresher.refresh_due() == 1
+    assert bench.refreshes == 0
 
 
 async def test_a_failure_is_tried_again_and_stops_no_other(

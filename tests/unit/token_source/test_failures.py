@@ -182,6 +182,25 @@ async def test_a_failed_refresh_leaves_a_fresh_token_fresh(bench: Workbench) -> 
         assert runtime.tokens.memory.hit(ACCOUNT) is not None, "it would be read from the store"
 
 
+async def test_a_grace_is_used_from_the_first_time_that_a_token_was_sent(bench: Workbench) -> None:
+    """Not from the last: a server that never answers would be asked every few seconds for ever."""
+    bench.configure(acme='refresh_token = { rotation = "grace", grace = "60s" }')
+    async with bench.runtime() as runtime:
+        await bench.connect(runtime)
+        bench.clock.advance(3600)
+        bench.fault("drop", times=None)
+        began, pauses = bench.clock.now(), list[float]()
+        while not pauses or pauses[-1] < 60:
+            with pytest.raises(errors.TemporarilyUnavailable) as caught:
+                await runtime.tokens.get(ACCOUNT)
+            assert caught.value.retry_at is not None
+            pauses.append(round(caught.value.retry_at.timestamp() - bench.clock.now(), 3))
+            bench.clock.advance(pauses[-1] + 0.001)
+            assert len(pauses) < 30
+    assert set(pauses[:-1]) == {3}
+    assert bench.clock.now() - pauses[-1] - began < 60
+
+
 class TestNeverSent:
     async def test_connection_refused(
         self, bench: Workbench, runtime: Runtime, account: Account
@@ -240,6 +259,15 @@ class TestRegistration:
         bench.clock.advance(60)
         assert (await runtime.tokens.get(ACCOUNT)).value
 
+    @pytest.mark.parametrize("error", ["invalid_client", "unauthorized_client"])
+    async def test_is_at_fault_by_either_error(
+        self, bench: Workbench, runtime: Runtime, account: Account, error: str
+    ) -> None:
+        bench.clock.advance(3600)
+        bench.fault(**body(error))  # type: ignore[arg-type]
+        with pytest.raises(errors.RegistrationRejected, match=error):
+            await runtime.tokens.get(account.name)
+
     async def test_a_working_token_is_given(
         self, bench: Workbench, runtime: Runtime, account: Account
     ) -> None:
@@ -272,6 +300,17 @@ class TestInvalidGrant:
         assert after.grant == account.grant, "the ciphertext stays until the person reconnects"
         assert (after.lease, after.attempt, after.trouble) == (after.lease, None, None)
 
+    async def test_what_it_ended_is_not_in_memory_any_more(
+        self, bench: Workbench, runtime: Runtime, account: Account
+    ) -> None:
+        """Its token seems to be good for an hour: the next check would find out too late."""
+        await runtime.tokens.get(account.name)
+        assert runtime.tokens.memory.get(ACCOUNT) is not None
+        bench.simulator.state.revoke("ada")
+        with pytest.raises(errors.ConsentRequired, match="invalid_grant"):
+            await runtime.tokens.refresh(ACCOUNT)
+        assert runtime.tokens.memory.get(ACCOUNT) is None
+
     async def test_after_an_unknown_outcome_the_rotation_was_lost(
         self, bench: Workbench, runtime: Runtime, account: Account
     ) -> None:
@@ -286,14 +325,33 @@ class TestInvalidGrant:
     ) -> None:
         bench.clock.advance(3600)
         bench.fault("drop", when="after")
-        bench.fault("status", status=503)
-        bench.fault("status", status=429)
+        bench.fault("status", when="after", status=503)
+        bench.fault("status", when="after", status=429)
         for _ in range(2):
             with pytest.raises(errors.TemporarilyUnavailable):
                 await runtime.tokens.get(account.name)
             bench.clock.advance(10)
+        assert bench.refreshes == 3, "the lost one was sent again at once"
         with pytest.raises(errors.ConsentRequired, match="rotation lost"):
             await runtime.tokens.get(account.name)
+
+    async def test_a_token_that_its_api_rejects_is_not_spared(self, bench: Workbench) -> None:
+        """A replay may kill the access token: nothing is lost where that does not work anyway."""
+        bench.simulator.change({"rotation": "strict_family"})
+        bench.configure(acme='refresh_token = { rotation = "strict_family" }')
+        async with bench.runtime() as runtime:
+            account = await bench.connect(runtime)
+            token = runtime.accounts.open_access_token(account)
+            bench.fault("drop")
+            with pytest.raises(errors.TemporarilyUnavailable, match="was lost") as caught:
+                await runtime.tokens.refresh(ACCOUNT)
+            assert caught.value.retry_at is not None
+            assert caught.value.retry_at.timestamp() == bench.clock.now() + 3600 - 60
+            with pytest.raises(errors.TemporarilyUnavailable):
+                await runtime.tokens.refresh(ACCOUNT)
+            assert bench.refreshes == 1
+            assert (await runtime.tokens.refresh(ACCOUNT, rejected=token)).value != token.reveal()
+            assert bench.refreshes == 2
 
     async def test_after_failures_that_were_answered_the_grant_ended(
         self, bench: Workbench, runtime: Runtime, account: Account

@@ -1,10 +1,13 @@
 """Providers that are left alone: for one account's sake by all, and by every process."""
 
+import asyncio
+
 import pytest
 
 from connector import errors
 from connector.account import Account
 from connector.runtime import Runtime
+from connector.store.halts import HaltStore
 from connector.token_source.gate import BREAKER_FAILURES, SUSPECT_ACCOUNTS
 from tests.unit.workbench import ACCOUNT, Workbench
 
@@ -60,7 +63,17 @@ class TestRetryAfter:
         await runtime.tokens.refresh(two, ignore_backoff=True)
         assert await ask(runtime, two) == "token"
         bench.clock.advance(3600)
-        assert await ask(runtime, two) == "token", "its success has ended the halt for all"
+        assert await ask(runtime, two) == "token"
+
+    async def test_a_success_ends_it_for_every_process(
+        self, bench: Workbench, runtime: Runtime
+    ) -> None:
+        one, two, three = await many(bench, runtime, 3)
+        bench.fault("status", status=503, retry_after="3600")
+        await ask(runtime, one)
+        await runtime.tokens.refresh(two, ignore_backoff=True)
+        async with bench.runtime() as other:
+            assert await ask(other, three) == "token"
 
     async def test_a_token_that_works_is_given(self, bench: Workbench, runtime: Runtime) -> None:
         await many(bench, runtime, 1)
@@ -104,6 +117,50 @@ class TestBreaker:
         bench.clock.advance(60)
         assert {await ask(runtime, name) for name in names} == {"token"}
 
+    async def test_one_goes_first_and_the_others_wait_for_it(
+        self, bench: Workbench, runtime: Runtime
+    ) -> None:
+        names = await many(bench, runtime, 12)
+        bench.fault("status", times=BREAKER_FAILURES)
+        for name in names:
+            await ask(runtime, name)
+        bench.clock.advance(6)
+        bench.fault("hold")
+        first = asyncio.create_task(ask(runtime, names[-1]))
+        await bench.held()
+        assert {await ask(runtime, name) for name in names[5:-1]} == {"TemporarilyUnavailable"}
+        assert bench.refreshes == BREAKER_FAILURES + 1
+        bench.release()
+        assert await first == "token"
+        assert {await ask(runtime, name) for name in names} == {"token"}
+
+    async def test_a_refusal_that_is_explained_shows_that_the_endpoint_works(
+        self, bench: Workbench, runtime: Runtime
+    ) -> None:
+        names = await many(bench, runtime, 2 * BREAKER_FAILURES - 1)
+        for number, name in enumerate(names):
+            if number == BREAKER_FAILURES - 1:
+                bench.fault("falsify", status=400, body='{"error":"invalid_scope"}')
+            else:
+                bench.fault("status")
+            await ask(runtime, name)
+        assert bench.refreshes == len(names), "never so many failures in a row"
+
+    async def test_what_cannot_be_written_down_is_no_reason_to_fail(
+        self, bench: Workbench, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The token is durable; that the provider works again is only good to know."""
+        one, two = await many(bench, runtime, 2)
+        bench.fault("status", retry_after="60")
+        await ask(runtime, one)
+        bench.clock.advance(61)
+
+        async def fail(_self: HaltStore, _provider: str) -> None:
+            raise errors.TemporarilyUnavailable("the database is away")
+
+        monkeypatch.setattr(HaltStore, "end", fail)
+        assert [await ask(runtime, name) for name in (two, one)] == ["token", "token"]
+
     async def test_two_hours_away_cost_few_requests(
         self, bench: Workbench, runtime: Runtime
     ) -> None:
@@ -122,8 +179,8 @@ class TestBreaker:
         await many(bench, runtime, 1)
         bench.fault("status", times=BREAKER_FAILURES * 2)
         for _ in range(BREAKER_FAILURES * 2):
-            await ask(runtime, account.name)
             bench.clock.advance(300)
+            await ask(runtime, account.name)
         assert bench.refreshes == BREAKER_FAILURES * 2
         assert await ask(runtime, "acme/0") == "token"
 

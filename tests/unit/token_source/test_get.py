@@ -88,6 +88,23 @@ class TestStale:
                 assert (await runtime.tokens.get(ACCOUNT)).value == stored(runtime, account)
             assert bench.refreshes == 1
 
+    async def test_a_failure_says_nothing_of_a_token_that_is_newer(
+        self, bench: Workbench, runtime: Runtime, account: Account
+    ) -> None:
+        """A person consents anew while the refresh of the old grant is held up, and fails."""
+        bench.clock.advance(3600 - 10)
+        bench.fault("status", gate="gate", retry_after="3500")
+        refreshing = asyncio.create_task(runtime.tokens.refresh(account.name))
+        await bench.held()
+        await bench.connect(runtime)
+        await runtime.tokens.check_store()
+        newer = runtime.tokens.memory.put(ACCOUNT, await runtime.tokens._reader.read(ACCOUNT))
+        bench.release()
+        with pytest.raises(errors.TemporarilyUnavailable):
+            await refreshing
+        assert runtime.tokens.memory.get(ACCOUNT) == newer
+        assert newer.generation == account.generation + 1
+
     async def test_a_rejected_registration_is_not_tried_again_for_a_minute(
         self, bench: Workbench
     ) -> None:
@@ -383,6 +400,29 @@ class TestWithheldByNobody:
             given = await asyncio.gather(*(runtime.tokens.get(account.name) for _ in range(20)))
         assert {one.value for one in given} == {token.value}
         assert asked == 1, "one waits for it"
+
+    async def test_an_api_that_rejects_a_short_token(
+        self, bench: Workbench, runtime: Runtime
+    ) -> None:
+        """It may have ended by the API's clock: half its life is the bound."""
+        bench.simulator.change({"access_token_lifetime": 20})
+        await bench.connect(runtime)
+        token = await runtime.tokens.refresh(ACCOUNT)
+        for seconds, refreshes in ((9, 1), (1, 2)):
+            bench.clock.advance(seconds)
+            await runtime.tokens.refresh(ACCOUNT, rejected=Secret(token.value))
+            assert bench.refreshes == refreshes
+
+    async def test_an_api_that_rejects_an_older_token(
+        self, bench: Workbench, runtime: Runtime, account: Account
+    ) -> None:
+        """A call that was under way while the token was replaced: the new one may be good."""
+        old = Secret(stored(runtime, account))
+        renewed = await runtime.tokens.refresh(ACCOUNT, rejected=old)
+        bench.clock.advance(1000)
+        for _ in range(100):
+            assert await runtime.tokens.refresh(ACCOUNT, rejected=old) == renewed
+        assert bench.refreshes == 1
 
     async def test_an_api_that_rejects_every_token(
         self, bench: Workbench, runtime: Runtime, account: Account

@@ -223,6 +223,26 @@ class TestStoreAway:
         await source.check_store()
         assert source.memory.get(ACCOUNT) is None
 
+    async def test_a_change_that_was_heard_of_and_not_looked_at_is_looked_at_later(
+        self,
+        runtime: Runtime,
+        account: Account,
+        source: TokenSource,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The store goes away between telling of a change and showing it."""
+        await runtime.revocations.destroy(account, "revoked", now=runtime.now(), is_owed=False)
+
+        def fail(*_: object) -> None:
+            raise errors.TemporarilyUnavailable("the database is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(AccountStore, "versions", fail)
+            await source.check_store()
+        assert source.memory.get(ACCOUNT) is not None
+        await source.check_store()
+        assert source.memory.get(ACCOUNT) is None
+
     async def test_a_token_that_was_replaced_is_not_served_in_its_place(
         self,
         bench: Workbench,
@@ -305,6 +325,27 @@ class TestTokenMemory:
         memory.put("a", self.remembered(generation=2))
         other = self.remembered(generation=1, account_id="two")
         assert memory.put("a", other) is other
+
+    def test_tells_once_what_was_used(self, memory: TokenMemory) -> None:
+        for name in ("a", "b", "c"):
+            memory.put(name, self.remembered())
+        assert memory.hit("a") is not None
+        assert memory.hit("b", 10) is not None
+        assert [one.token for one in memory.take_used()] == [self.remembered().token] * 2
+        assert memory.hit("a") is not None
+        assert memory.take_used() == []
+
+    def test_min_ttl_is_met(self, memory: TokenMemory) -> None:
+        memory.put("a", self.remembered())
+        assert memory.hit("a", 499) is not None
+        assert memory.hit("a", 501) is None, "it has 500 s left"
+
+    def test_a_clock_that_was_set_back_is_noticed(self, memory: TokenMemory) -> None:
+        memory.put("a", replace(self.remembered(), fresh_from=500))
+        assert memory.hit("a") is not None
+        memory.put("a", replace(self.remembered(), fresh_from=501))
+        assert memory.hit("a") is None
+        assert memory.hit("a", 10) is None
 
     def test_names_what_is_not_verified_once(self, memory: TokenMemory) -> None:
         memory.put("a", self.remembered())

@@ -114,6 +114,8 @@ class TestInOneProcess:
         monkeypatch.setattr(runtime.tokens._flights, "start", join)
         second = asyncio.create_task(runtime.tokens.refresh(account.name, ignore_backoff=True))
         await joined.wait()
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        assert names.count(f"refresh {ACCOUNT}") == 1
         bench.release()
         assert await first == await second
         assert bench.refreshes == 1
@@ -356,6 +358,25 @@ class TestLease:
         attempt = (await runtime.accounts.require(ACCOUNT)).attempt
         assert attempt is not None
         assert attempt.count == 2
+        bench.release()
+        assert (await asking).value
+
+    async def test_killed_after_it_had_sent_another_token(
+        self, bench: Workbench, runtime: Runtime, account: Account
+    ) -> None:
+        """What was sent of another token says nothing of how often this one was."""
+        bench.clock.advance(3600)
+        leased = await take_lease(runtime, account, dead_owner())
+        async with runtime.database.write() as connection:
+            await connection.execute(text("UPDATE account SET attempt_fingerprint = 'another'"))
+        bench.fault("hold")
+        asking = asyncio.create_task(runtime.tokens.get(ACCOUNT))
+        await bench.held()
+        attempt = (await runtime.accounts.require(ACCOUNT)).attempt
+        assert attempt is not None
+        assert leased.attempt is not None
+        assert (attempt.count, attempt.first_sent_at) == (1, bench.clock.now())
+        assert attempt.token_fingerprint == leased.attempt.token_fingerprint
         bench.release()
         assert (await asking).value
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -15,13 +16,15 @@ from connector.store.pending_write import PendingWrite
 from connector.token_source.unanswered import REPLAY_PERIOD
 from tests.unit.workbench import ACCOUNT, Workbench
 
+AWAY = errors.TemporarilyUnavailable("the database is away")
+
 
 @contextmanager
-def store_away() -> Iterator[None]:
+def store_away(error: errors.ConnectorError = AWAY) -> Iterator[None]:
     """Let no process write tokens."""
 
     async def fail(_self: GrantStore, _write: PendingWrite) -> Account | None:
-        raise errors.TemporarilyUnavailable("the database is away")
+        raise error
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(GrantStore, "apply", fail)
@@ -126,6 +129,28 @@ async def test_it_survives_a_crash(bench: Workbench, is_daemon: bool) -> None:  
     assert bench.refreshes == 1
 
 
+@pytest.mark.parametrize("is_later", [True, False])
+async def test_what_cannot_be_read_is_not_guessed_at_and_stops_nobody(
+    bench: Workbench,
+    runtime: Runtime,
+    account: Account,
+    is_later: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """A later version of this program has written it, or a disk has."""
+    bench.clock.advance(3600)
+    with store_away():
+        await runtime.tokens.get(account.name)
+    (kept,) = runtime.journal.held()
+    payload = kept.payload.replace(b'"version": 1', b'"version": 2') if is_later else b"{"
+    assert payload != kept.payload
+    runtime.journal.settle(kept)
+    runtime.journal.keep(replace(kept, payload=payload))
+    await runtime.tokens.check_store()
+    assert (await runtime.accounts.require(ACCOUNT)).generation == account.generation
+    other = await bench.connect(runtime, "acme/other", person="grace")
+    assert (await runtime.tokens.get(other.name)).value
+
+
 async def test_an_orderly_end_writes_it(bench: Workbench) -> None:
     async with bench.runtime() as first:
         await bench.connect(first)
@@ -135,6 +160,18 @@ async def test_an_orderly_end_writes_it(bench: Workbench) -> None:
     async with bench.runtime() as second:
         account = await second.accounts.require(ACCOUNT)
         assert second.accounts.open_access_token(account).reveal() == token.value
+
+
+async def test_a_store_that_is_damaged_costs_no_token_either(
+    bench: Workbench, runtime: Runtime, account: Account
+) -> None:
+    bench.clock.advance(3600)
+    with store_away(errors.VaultSealed("the database is damaged", "Restore it.")):
+        token = await runtime.tokens.get(account.name)
+    assert [record.account_id for record in runtime.journal.held()] == [account.id]
+    await runtime.tokens.check_store()
+    assert (await runtime.tokens.get(account.name)).value == token.value
+    assert bench.refreshes == 1
 
 
 async def test_newer_tokens_are_not_overwritten(
