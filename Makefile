@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo test check unit bench docs lock clean
+.PHONY: demo test check unit bench mutations docs lock clean
 
 demo: $(VENV)/.runtime  ## run the whole story on this machine, against the simulator
 	@$(BIN)/connector demo
@@ -27,6 +27,9 @@ unit: $(VENV)/.dev  ## unit, store, acceptance and browser tests, with branch co
 
 bench: $(VENV)/.bench  ## the benchmark tables, peers measured in the same run
 	$(BIN)/python -m tests.benchmarks
+
+mutations: $(VENV)/.dev  ## take out one guard after another, and see that a test notices
+	$(BIN)/python -m tests.mutations --write
 
 docs: $(VENV)/.dev  ## regenerate docs/reference from the code
 	$(BIN)/python -m tests.reference --write

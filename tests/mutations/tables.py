@@ -1,0 +1,13 @@
+"""All mutations, by what they are about."""
+
+from typing import Final
+
+from tests.mutations.answers import ANSWERS
+from tests.mutations.journal import JOURNAL
+from tests.mutations.mutation import Table
+from tests.mutations.refreshing import REFRESHING
+from tests.mutations.serving import SERVING
+from tests.mutations.sharing import SHARING
+from tests.mutations.storing import STORING
+
+TABLES: Final[tuple[Table, ...]] = (REFRESHING, ANSWERS, SERVING, STORING, SHARING, JOURNAL)
