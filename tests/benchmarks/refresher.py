@@ -33,7 +33,7 @@ from connector.store.grants import Consent, NewTokens
 from tests.benchmarks.table import print_table
 from tests.postgres import running_server
 
-ACCOUNTS: Final = 2_000
+ACCOUNTS: Final = 10_000
 ROUNDS: Final = 2
 #: So many accounts are made at once.
 TOGETHER: Final = 64
