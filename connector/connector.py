@@ -13,9 +13,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from connector.credential import Credential
 from connector.oauth.token import AccessToken
 from connector.portal import Portal
-from connector.resource import AccountAuth, Credential, make_auth
+from connector.resource import AccountAuth, make_auth
 from connector.runtime import Runtime, open_runtime
 from connector.settings import Settings, load_settings
 
@@ -91,10 +92,12 @@ class Connector:
         return (self._obtain(account, min_ttl) if token is None else token).value
 
     def auth(self, account: str) -> AccountAuth:
-        """Give auth for ``httpx2.Client(auth=…)`` and plain httpx, sync and async.
+        """Give auth for clients of httpx2 and plain httpx, of requests, and of aiohttp.
 
-        It attaches a token per request; when the API rejects it, one refresh is forced and the
-        request is sent once more. The token is attached only for the provider's own origins.
+        It is what ``httpx2.Client``, ``httpx2.AsyncClient`` and requests take as ``auth``, and what
+        ``aiohttp.ClientSession`` takes among its ``middlewares``. It attaches a token per request;
+        when the API rejects it, one refresh is forced and the request is sent once more. The token
+        is attached only for the provider's own origins.
 
         Args:
             account: the account's name.
@@ -102,7 +105,7 @@ class Connector:
         return make_auth(account, self)
 
     def credential_now(self, account: str, rejected: AccessToken | None) -> Credential:
-        """Give what a request needs; see `resource.CredentialSource`."""
+        """Give what a request needs; see `credential.CredentialSource`."""
         self._check_process()
         return self._portal.call(self._runtime.credential(account, rejected))
 
@@ -194,7 +197,7 @@ class AsyncConnector:
         return (await self.get_token(account, min_ttl)).value
 
     def auth(self, account: str) -> AccountAuth:
-        """Give auth for ``httpx2.AsyncClient(auth=…)`` and plain httpx's; see `Connector.auth`."""
+        """Give auth for the asynchronous clients of `Connector.auth`."""
         return make_auth(account, self)
 
     def credential_now(self, account: str, rejected: AccessToken | None) -> Credential:  # noqa: ARG002
@@ -202,7 +205,7 @@ class AsyncConnector:
         raise RuntimeError("use an AsyncClient with open_async, or Connector.open")
 
     async def credential(self, account: str, rejected: AccessToken | None) -> Credential:
-        """Give what a request needs; see `resource.CredentialSource`."""
+        """Give what a request needs; see `credential.CredentialSource`."""
         return await self._opened().credential(account, rejected)
 
     async def aclose(self) -> None:

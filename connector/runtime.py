@@ -12,12 +12,12 @@ from collections.abc import Callable
 from sqlalchemy.engine import URL, make_url
 
 from connector.consent import Consents
+from connector.credential import Credential, make_credential
 from connector.errors import VaultSealed
 from connector.journal import Journal
 from connector.oauth.token import AccessToken
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
-from connector.resource import Credential, make_credential
 from connector.secret import Secret, SecretReference
 from connector.settings import Settings, VaultSettings
 from connector.store.accounts import AccountStore
@@ -132,7 +132,7 @@ class Runtime:
             self.tokens.start()
 
     async def credential(self, name: str, rejected: AccessToken | None) -> Credential:
-        """Give what a request to the API of an account needs; see `resource.CredentialSource`."""
+        """Give what a request to the API of an account needs; see `credential.CredentialSource`."""
         if rejected is None:
             remembered = await self.tokens.obtain(name)
         else:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final, cast
 from urllib.parse import quote
 
+from connector.credential import CredentialSource
 from connector.errors import ConnectorError, TemporarilyUnavailable
 from connector.jobs.channel import (
     LARGEST_MESSAGE,
@@ -28,7 +29,6 @@ from connector.jobs.channel import (
 from connector.jobs.order import Order, Result
 from connector.jobs.output import LONGEST_LINE, Output
 from connector.oauth.token import AccessToken
-from connector.resource import CredentialSource
 
 logger = logging.getLogger(__name__)
 

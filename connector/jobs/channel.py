@@ -20,9 +20,9 @@ from datetime import UTC, date, datetime, time
 from typing import Final, TypeVar, cast
 
 from connector import errors
+from connector.credential import Credential
 from connector.oauth.token import AccessToken
 from connector.providers.provider import Api, Rejection
-from connector.resource import Credential
 
 Message = dict[str, object]
 T = TypeVar("T")
@@ -130,7 +130,7 @@ def load_error(message: Message) -> errors.ConnectorError:
 
 
 class ChildChannel:
-    """The child's end: a thread reads, any thread writes; implements `resource.CredentialSource`.
+    """The child's end: a thread reads, any thread writes; implements `credential.CredentialSource`.
 
     When the parent is gone there is nobody to work for, and nobody who would kill us: the process
     ends at once, whatever the user's function is doing.
@@ -168,11 +168,11 @@ class ChildChannel:
         os.close(self._connection.detach())
 
     def credential_now(self, account: str, rejected: AccessToken | None) -> Credential:
-        """Ask for a credential and wait; see `resource.CredentialSource`."""
+        """Ask for a credential and wait; see `credential.CredentialSource`."""
         return self._ask(account, rejected).result()
 
     async def credential(self, account: str, rejected: AccessToken | None) -> Credential:
-        """Ask for a credential; see `resource.CredentialSource`."""
+        """Ask for a credential; see `credential.CredentialSource`."""
         return await asyncio.wrap_future(self._ask(account, rejected))
 
     def _ask(self, account: str, rejected: AccessToken | None) -> Future[Credential]:

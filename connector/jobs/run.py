@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from connector.account import Account
+from connector.credential import CredentialSource
 from connector.errors import TemporarilyUnavailable, UnknownAccount
 from connector.jobs.callable import CallableRun
 from connector.jobs.order import Order, Result
-from connector.resource import CredentialSource
 from connector.settings import JobSettings
 from connector.store.accounts import AccountStore
 from connector.store.runs import Ending, Outcome, Run, RunStore

@@ -4,13 +4,11 @@ import asyncio
 import json
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
 
-import httpx
 import httpx2
 import pytest
 
@@ -20,10 +18,8 @@ from connector.resource import AccountAuth, make_auth
 from connector.runtime import Runtime, RuntimeCredentials
 from connector.simulator.faults import Fault
 from connector.simulator.simulator import Simulator
+from tests.unit.http_clients import EVERY_CLIENT, NO_TLS, Ask, with_httpx2
 from tests.unit.workbench import ACCOUNT, FACEBOOK, Workbench, someone, workbench
-
-#: Loads no certificate authorities, which takes 30 ms.
-NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)
 
 
 @pytest.fixture
@@ -46,40 +42,7 @@ def connector(bench: Workbench) -> Iterator[Connector]:
         yield opened
 
 
-Ask = Callable[..., Any]
-
-
-def with_httpx2(auth: AccountAuth, method: str, url: str, **options: Any) -> Any:
-    with httpx2.Client(auth=auth, verify=NO_TLS, trust_env=False) as client:
-        return client.request(method, url, **options)
-
-
-def with_httpx(auth: AccountAuth, method: str, url: str, **options: Any) -> Any:
-    with httpx.Client(auth=auth, verify=NO_TLS, trust_env=False) as client:  # type: ignore[arg-type]
-        return client.request(method, url, **options)
-
-
-def with_async_httpx2(auth: AccountAuth, method: str, url: str, **options: Any) -> Any:
-    async def ask() -> Any:
-        async with httpx2.AsyncClient(auth=auth, verify=NO_TLS, trust_env=False) as client:
-            return await client.request(method, url, **options)
-
-    return asyncio.run(ask())
-
-
-def with_async_httpx(auth: AccountAuth, method: str, url: str, **options: Any) -> Any:
-    async def ask() -> Any:
-        async with httpx.AsyncClient(
-            auth=auth,  # type: ignore[arg-type]
-            verify=NO_TLS,
-            trust_env=False,
-        ) as client:
-            return await client.request(method, url, **options)
-
-    return asyncio.run(ask())
-
-
-@pytest.mark.parametrize("ask", [with_httpx2, with_httpx, with_async_httpx2, with_async_httpx])
+@pytest.mark.parametrize("ask", EVERY_CLIENT)
 class TestEveryClient:
     def test_attaches_a_token(self, bench: Workbench, connector: Connector, ask: Ask) -> None:
         answer = ask(connector.auth(ACCOUNT), "GET", f"{bench.simulator.api_url}/me")

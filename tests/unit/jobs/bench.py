@@ -10,8 +10,8 @@ from textwrap import dedent
 from typing import Any
 
 from connector.account_name import parse_glob
+from connector.credential import CredentialSource
 from connector.jobs.run import JobRunner
-from connector.resource import CredentialSource
 from connector.runtime import Runtime, RuntimeCredentials
 from connector.settings import DestinationSettings, JobSettings
 from connector.store.runs import Ending, Run

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time
 import pytest
 
 from connector import errors
+from connector.credential import Credential
 from connector.jobs.channel import (
     ChildChannel,
     decode,
@@ -21,7 +22,6 @@ from connector.jobs.channel import (
 )
 from connector.oauth.token import AccessToken
 from connector.providers.provider import Api, Rejection
-from connector.resource import Credential
 
 END = datetime(2027, 1, 15, 9, tzinfo=UTC)
 CREDENTIAL = Credential(

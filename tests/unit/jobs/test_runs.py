@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from connector import errors
+from connector.credential import Credential
 from connector.jobs import callable as callable_module
 from connector.oauth.token import AccessToken
-from connector.resource import Credential
 from connector.runtime import Runtime, RuntimeCredentials
 from connector.settings import DestinationSettings
 from connector.simulator.faults import Fault
@@ -142,6 +142,32 @@ class TestFailures:
         place = f"({jobs.bench.folder}/pulls.py, line 3)"
         assert ending.error == f"ValueError: the data is odd {place}"
         assert (await jobs.last()).error == ending.error
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            """
+            import requests
+            def pull(api, context):
+                answer = requests.get(f"{api.base_url}me", auth=api.auth, timeout=30)
+                yield {"id": 1, "name": answer.json()["name"]}
+            """,
+            """
+            import aiohttp
+            async def pull(api, context):
+                async with aiohttp.ClientSession(middlewares=(api.auth,)) as session:
+                    async with session.get(f"{api.base_url}me") as answer:
+                        yield {"id": 1, "name": (await answer.json())["name"]}
+            """,
+        ],
+        ids=["requests", "aiohttp"],
+    )
+    async def test_another_client_with_the_auth_of_the_run(self, jobs: Jobs, code: str) -> None:
+        jobs.bench.simulator.state.expire_access_tokens("ada")
+        ending = await jobs.run(code)
+        assert (ending.outcome, ending.error) == ("succeeded", None)
+        assert jobs.rows("id, name") == [(1, "Ada Lovelace")]
+        assert jobs.bench.refreshes == 1
 
     async def test_a_module_that_cannot_be_imported(self, jobs: Jobs) -> None:
         jobs.write("def pull(:")
