@@ -7,8 +7,9 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from connector.simulator.faults import Fault, FaultError, fault_from_json
 from connector.simulator.options import changed, descriptions, from_text, hints
 from connector.simulator.settings import Settings, SettingsError
 from connector.simulator.simulator import Simulator
@@ -25,13 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until told to stop; returns the exit code."""
     chosen = vars(_parser().parse_args(arguments))
     host, port, is_json = chosen.pop("host"), chosen.pop("port"), chosen.pop("json")
+    faults = chosen.pop("fault")
     try:
-        given = {name: value for name, value in chosen.items() if value is not None}
-        changes = {
-            name: value if isinstance(value, bool) else from_text(name, value)
-            for name, value in given.items()
-        }
-        simulator = Simulator(changed(Settings(), changes), host=host, port=port)
+        simulator = Simulator(_settings(chosen), host=host, port=port)
+        for text in faults:
+            simulator.faults.add(_fault(text))
     except (SettingsError, ValueError) as error:
         return _refuse(str(error))
     # Blocked before the first thread starts, so that only sigwait below ever gets them.
@@ -57,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_port, default=DEFAULT_PORT, help="TCP port; 0: any free one (%(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="say where everything is as JSON")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="JSON",
+        help="what goes wrong, as POST /control/faults takes it; may be given several times",
+    )
     texts = descriptions()
     for name, hint in hints().items():
         option = f"--{name.replace('_', '-')}"
@@ -69,6 +75,26 @@ def _parser() -> argparse.ArgumentParser:
         else:
             parser.add_argument(option, default=None, metavar="VALUE", help=text)
     return parser
+
+
+def _settings(chosen: Mapping[str, object]) -> Settings:
+    """The settings that were chosen, by name; None where nothing was."""
+    given = {name: value for name, value in chosen.items() if value is not None}
+    changes = {
+        name: value if isinstance(value, bool) else from_text(name, str(value))
+        for name, value in given.items()
+    }
+    return changed(Settings(), changes)
+
+
+def _fault(text: str) -> Fault:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise FaultError("a fault must be a JSON object")
+    return fault_from_json(values)
 
 
 def _port(text: str) -> int:

@@ -92,6 +92,8 @@ def test_a_taken_port_is_told_in_one_line(
         (["--rotation", "often"], "rotation must be one of none, strict"),
         (["--access-token-lifetime", "soon"], "access_token_lifetime must be a number"),
         (["--metadata-overrides", "[]"], "metadata_overrides must be a JSON object"),
+        (["--fault", "drop"], "a fault must be a JSON object"),
+        (["--fault", '{"endpoint": "token", "kind": "explode"}'], "kind must be one of"),
     ],
 )
 def test_options_that_make_no_sense(
