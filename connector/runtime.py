@@ -27,6 +27,7 @@ from connector.store.database import Database, check_file, prepare_file
 from connector.store.due import DueStore
 from connector.store.grants import GrantStore
 from connector.store.halts import HaltStore
+from connector.store.late_tokens import LateTokenStore
 from connector.store.metadata_pins import StoredPins
 from connector.store.owner import boot_time, new_owner
 from connector.store.revocations import RevocationStore
@@ -36,6 +37,7 @@ from connector.store.vault_keys import ensure_vault, load_vault
 from connector.token_source import TokenSource
 from connector.token_source.gate import ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
+from connector.token_source.late_tokens import LateTokens
 from connector.token_source.memory import TokenMemory
 from connector.token_source.refresh import Refresh
 from connector.token_source.settlement import Settlement
@@ -86,11 +88,18 @@ class Runtime:
             source=settings.path.name,
         )
         self.journal = Journal(settings.vault.journal)
-        self._kept = KeptAnswers(self.journal, self.grants)
+        late_tokens = LateTokenStore(database, vault)
+        self._kept = KeptAnswers(self.journal, self.grants, late_tokens)
         settlement = Settlement(
             accounts=self.accounts,
             grants=self.grants,
-            debts=self.revocations,
+            late=LateTokens(
+                accounts=self.accounts,
+                grants=self.grants,
+                debts=self.revocations,
+                store=late_tokens,
+                now=now,
+            ),
             kept=self._kept,
             gate=ProviderGate(HaltStore(database), now=now),
             now=now,

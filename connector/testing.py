@@ -27,6 +27,7 @@ from connector.store.accounts import AccountStore
 from connector.store.consents import ConsentRecord, ConsentStore
 from connector.store.database import Database
 from connector.store.grants import Consent, GrantStore, NewTokens
+from connector.store.late_tokens import LateTokenStore
 from connector.store.revocations import RevocationStore
 from connector.store.runs import RunStore
 from connector.store.schema import migrate
@@ -151,6 +152,7 @@ class Stores:
     vault: Vault
     accounts: AccountStore
     grants: GrantStore
+    late_tokens: LateTokenStore
     consents: ConsentStore
     revocations: RevocationStore
     runs: RunStore
@@ -171,6 +173,7 @@ def make_stores(database: Database, vault: Vault) -> Stores:
         vault=vault,
         accounts=accounts,
         grants=GrantStore(database, vault),
+        late_tokens=LateTokenStore(database, vault),
         consents=ConsentStore(database, vault),
         revocations=RevocationStore(database, vault, accounts),
         runs=RunStore(database),
@@ -254,8 +257,7 @@ class StoreConformance:
             )
         )
         (winner,) = [account for account in taken if account is not None]
-        assert winner.lease is not None
-        assert winner.lease.fence == 1
+        assert (winner.lease and winner.lease.fence) == 1
         assert winner.attempt == replace(some_attempt(), fence=1), "not written with the lease"
 
     def test_a_lease_given_back_is_free(self, runner: asyncio.Runner, stores: Stores) -> None:
@@ -267,8 +269,7 @@ class StoreConformance:
         assert settled is not None
         second = runner.run(stores.grants.take_lease(settled, "second", some_attempt()))
         assert second is not None
-        assert (second.lease and second.lease.fence) == 2
-        assert second.trouble == trouble
+        assert (second.lease and second.lease.fence, second.trouble) == (2, trouble)
         assert runner.run(stores.grants.settle(first, None, unanswered=None)) is None
 
     def test_a_consent_is_consumed_once(self, runner: asyncio.Runner, stores: Stores) -> None:

@@ -139,6 +139,7 @@ class GrantStore:
             terms=new.terms,
             sealed=self._sealed(account, new),
             due_at=new.due_at,
+            is_rotated=new.tokens.refresh_token is not None,
         )
 
     async def apply(self, write: PendingWrite) -> Account | None:

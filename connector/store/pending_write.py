@@ -26,6 +26,7 @@ class PendingWrite:
         terms: what is known of the tokens.
         sealed: their ciphertext.
         due_at: when the grant is to be used at the latest.
+        is_rotated: the refresh token came with the answer; else it is the one that was sent.
     """
 
     account_id: str
@@ -33,6 +34,7 @@ class PendingWrite:
     terms: Terms
     sealed: SealedTokens = field(repr=False)
     due_at: float | None = None
+    is_rotated: bool = False
 
     def applied_to(self, account: Account) -> Account:
         """Give the account as it is once this is written."""
@@ -63,6 +65,7 @@ class PendingWrite:
                 "terms": terms,
                 "sealed": sealed,
                 "due_at": self.due_at,
+                "is_rotated": self.is_rotated,
             }
         ).encode()
 
@@ -89,6 +92,7 @@ class PendingWrite:
                 terms=Terms(scope=None if scope is None else tuple(scope), **terms),
                 sealed=SealedTokens(**sealed),
                 due_at=found["due_at"],
+                is_rotated=found.get("is_rotated") is True,  # earlier versions did not say
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no write of tokens: {error!r}") from None

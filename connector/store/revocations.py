@@ -21,6 +21,7 @@ from connector.store.account_rows import NO_ATTEMPT, NO_LEASE, NO_TOKENS, NO_TRO
 from connector.store.accounts import AccountStore
 from connector.store.database import Database
 from connector.store.grants import same_generation
+from connector.store.late_tokens import LateTokenStore
 from connector.store.tables import RevocationRow
 from connector.vault.envelope import Place
 from connector.vault.vault import Vault
@@ -65,6 +66,7 @@ class RevocationStore:
         self._database = database
         self._vault = vault
         self._accounts = accounts
+        self._late_tokens = LateTokenStore(database, vault)
 
     async def destroy(
         self, account: Account, reason: str, *, now: float, is_owed: bool
@@ -81,7 +83,8 @@ class RevocationStore:
             The debt, or None: there were no tokens, nothing is owed, or the account has changed
             (ask for it again to tell).
 
-        Tokens that do not open are destroyed all the same; what cannot be read is not owed.
+        Tokens that do not open are destroyed all the same; what cannot be read is not owed. A late
+        token beside them is owed by a debt of its own.
 
         Raises:
             TemporarilyUnavailable: the database cannot be had; nothing was done.
@@ -95,11 +98,15 @@ class RevocationStore:
         }
         ended = values | NO_TOKENS | NO_LEASE | NO_ATTEMPT | NO_TROUBLE
         async with self._database.write() as connection:
+            late = await self._late_tokens.find_within(connection, account)
             result = await connection.execute(same_generation(account).values(ended))
             if result.rowcount == 0:
                 return None
             if debt is not None:
                 await connection.execute(insert(RevocationRow).values(self._row(debt)))
+            if late is not None and is_owed:
+                another = _new_debt(account, {"refresh_token": late}, now)
+                await connection.execute(insert(RevocationRow).values(self._row(another)))
         await self._database.scrub()
         return debt
 

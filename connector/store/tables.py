@@ -134,6 +134,17 @@ class AccountChangeRow(SQLModel, table=True):
     account: str
 
 
+class LateTokenRow(SQLModel, table=True):
+    """A refresh token that came too late; see `store.late_tokens`."""
+
+    __tablename__ = "late_token"
+
+    account_id: str = Field(primary_key=True, foreign_key="account.id", ondelete="CASCADE")
+    generation: int = Field(sa_type=BigInteger)  # that the account has while this is of use
+    sent_at: float
+    refresh_token_sealed: bytes
+
+
 class ConsentRow(SQLModel, table=True):
     """A consent under way, found by the hash of its state; see `consent`."""
 

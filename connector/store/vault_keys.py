@@ -21,6 +21,7 @@ from connector.store.database import Database
 from connector.store.tables import (
     AccountRow,
     ConsentRow,
+    LateTokenRow,
     RevocationRow,
     VaultKeyRow,
     VaultRow,
@@ -34,6 +35,7 @@ _SEALED_ROWS: Final[tuple[ColumnElement[bool], ...]] = (
     col(VaultKeyRow.key_id).is_not(None),
     col(VaultSealRow.id).is_not(None),
     col(AccountRow.access_token_sealed).is_not(None),
+    col(LateTokenRow.account_id).is_not(None),
     col(ConsentRow.id).is_not(None),
     col(RevocationRow.id).is_not(None),
 )

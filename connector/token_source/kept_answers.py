@@ -10,6 +10,7 @@ from connector import errors
 from connector.account import Account
 from connector.journal import Journal, Record
 from connector.store.grants import GrantStore
+from connector.store.late_tokens import LateTokenStore
 from connector.store.pending_write import PendingWrite
 from connector.worker_thread import WorkerThread
 
@@ -22,16 +23,18 @@ class KeptAnswers:
     Args:
         journal: where they are.
         grants: writes them to the store.
+        late_tokens: keeps the refresh token of one that comes too late.
 
     Attributes:
         journal: as given.
     """
 
-    def __init__(self, journal: Journal, grants: GrantStore) -> None:
+    def __init__(self, journal: Journal, grants: GrantStore, late_tokens: LateTokenStore) -> None:
         self.journal = journal
         # one after the other: each record is written behind the one before it
         self._thread = WorkerThread("journal")
         self._grants = grants
+        self._late_tokens = late_tokens
 
     async def prepare(self) -> None:
         """See to it that an answer can be kept, whatever happens.
@@ -111,8 +114,18 @@ class KeptAnswers:
             logger.exception("the journal holds what cannot be read", extra={"action": "journal"})
             return None
         renewed = await self._grants.apply(write)
+        if renewed is None:
+            await self._keep_late(write)
         await self._thread.run(lambda: self.journal.settle(record))
         text = "written from the journal" if renewed else "the journal's tokens had been replaced"
         extra = {"action": "journal.replayed", "account": renewed.name if renewed else ""}
         logger.info(text, extra=extra)
         return renewed
+
+    async def _keep_late(self, write: PendingWrite) -> None:
+        try:
+            await self._late_tokens.keep(write)
+        except errors.VaultSealed as error:
+            logger.warning(
+                "a late token does not open: %s", error.reason, extra={"action": "journal"}
+            )

@@ -24,6 +24,7 @@ from connector.store.changes import UNCOUNTED, ChangeWatch
 from connector.store.grant_statements import LEASE_DURATION
 from connector.store.grants import GrantStore
 from connector.store.owner import boot_time
+from connector.token_source.late_tokens import Again
 from connector.token_source.sending import Sending
 from connector.token_source.settlement import Settlement
 from connector.token_source.unanswered import replay_period
@@ -107,6 +108,7 @@ class Refresh:
             RegistrationRejected: the provider rejects our client registration.
         """
         give_up_at = self._now() + LEASE_DURATION + LONGEST_WAIT
+        instead: Secret | None = None
         while True:
             # from before the reading, so that what happens since is not slept through
             count = UNCOUNTED if known else self._changes.count
@@ -120,9 +122,12 @@ class Refresh:
                 if not ignore_backoff:
                     await self.settlement.gate.check(account.provider)
                 self._check_backoff(
-                    account, client, ignore_backoff=ignore_backoff, is_rejected=is_rejected
+                    account,
+                    client,
+                    ignore_backoff=ignore_backoff or instead is not None,
+                    is_rejected=is_rejected,
                 )
-            credential = self._credential(account, client)
+            credential = instead or await self.settlement.late.credential(account, client)
             if credential is None:
                 return await self._do_without(account, is_rejected=is_rejected)
             await self.settlement.kept.prepare()
@@ -133,9 +138,11 @@ class Refresh:
                     credential=credential, before=account.attempt, lease_asked_at=asked_at
                 )
                 renewed = await self._send(leased, client, sending)
-                if renewed is not None:
+                if isinstance(renewed, Account):
                     return renewed
+                instead = renewed.instead
                 continue
+            instead = None
             self._check_replay_period(account, client)
             if self._now() >= give_up_at:
                 raise errors.TemporarilyUnavailable(
@@ -195,16 +202,6 @@ class Refresh:
         if self._now() < not_before:
             raise errors.TemporarilyUnavailable(message, moment(not_before))
 
-    def _credential(self, account: Account, client: ProviderClient) -> Secret | None:
-        """Give what is sent to get a new access token; None where there is nothing to send.
-
-        An access token that is exchanged is sent even when it seems to have ended: our clock, or an
-        assumed lifetime, is no word of the provider's.
-        """
-        if client.provider.exchange is None:
-            return self._accounts.open_refresh_token(account)
-        return self._accounts.open_access_token(account)
-
     async def _do_without(self, account: Account, *, is_rejected: bool) -> Account:
         """Act on an account that was given no refresh token.
 
@@ -260,8 +257,8 @@ class Refresh:
 
     async def _send(
         self, account: Account, client: ProviderClient, sending: Sending
-    ) -> Account | None:
-        """Send one request under the lease and act on its answer; None: again at once."""
+    ) -> Account | Again:
+        """Send one request under the lease and act on its answer."""
         exchange = client.provider.exchange
         started = self._now()
         self.settlement.gate.begin(account.provider)

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from connector import errors
-from connector.account import Account, Active, Attempt, Trouble, needed_extra, renewed_terms
+from connector.account import Account, Attempt, Trouble, needed_extra, renewed_terms
 from connector.oauth.id_token import IdTokenRejected
-from connector.oauth.token import TokenSet
 from connector.oauth.token_response import (
     Answer,
     Granted,
@@ -25,19 +24,22 @@ from connector.providers.identity import check_refreshed
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
 from connector.store.grants import GrantStore, NewTokens
-from connector.store.revocations import RevocationStore
 from connector.token_source.gate import SUSPECTED, ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
+from connector.token_source.late_tokens import Again, LateTokens
 from connector.token_source.terms_due import keep_alive_at
 from connector.token_source.unanswered import next_send
-from connector.token_source.verdict import Verdict, consent_required, judge, moment
+from connector.token_source.verdict import (
+    GRANT_ENDED,
+    ROTATION_LOST,
+    Verdict,
+    consent_required,
+    judge,
+    moment,
+)
 
 logger = logging.getLogger(__name__)
 
-GRANT_ENDED: Final = "the provider ended the grant (invalid_grant)"
-ROTATION_LOST: Final = (
-    "rotation lost: the answer to an earlier refresh never arrived, and the old token is refused"
-)
 #: A provider that refuses for so long without saying why is somebody's to look at.
 UNEXPLAINED_LIMIT: Final = 86_400.0
 
@@ -48,12 +50,13 @@ class Settlement:
     Args:
         accounts: reads accounts and opens their tokens.
         grants: writes them.
-        debts: keeps what is to be revoked.
+        late: keeps what comes too late.
         kept: keeps what cannot be written.
         gate: learns from answers.
         now: gives seconds since the epoch.
 
     Attributes:
+        late: as given.
         kept: as given.
         gate: as given.
     """
@@ -63,14 +66,14 @@ class Settlement:
         *,
         accounts: AccountStore,
         grants: GrantStore,
-        debts: RevocationStore,
+        late: LateTokens,
         kept: KeptAnswers,
         gate: ProviderGate,
         now: Callable[[], float],
     ) -> None:
         self._accounts = accounts
         self._grants = grants
-        self._debts = debts
+        self.late = late
         self.kept = kept
         self.gate = gate
         self._now = now
@@ -113,34 +116,11 @@ class Settlement:
         await self._learn(account, answer, None)
         if renewed is not None:
             return renewed
-        return await self._give_way(account, client, tokens=tokens)
-
-    async def _give_way(
-        self, account: Account, client: ProviderClient, *, tokens: TokenSet
-    ) -> Account:
-        """Use what somebody else wrote; tokens of an account that was revoked are owed as well.
-
-        Raises:
-            ConsentRequired: the account was revoked, or has ended.
-        """
-        current = await self._accounts.get(account.name)
-        is_destroyed = current is None or current.id != account.id or current.grant is None
-        if is_destroyed and client.server.revocation is not None:
-            late = {
-                "access_token": tokens.access_token,
-                "refresh_token": tokens.refresh_token,
-            }
-            owed = {name: token for name, token in late.items() if token is not None}
-            await self._debts.owe(account, owed, now=self._now())
-        logger.warning(
-            "another process wrote first; the answer is not used",
-            extra={"action": "refresh.late", "account": account.name},
-        )
-        return await self._current(account.name)
+        return await self.late.give_way(account, client, new, write)
 
     async def fail(
         self, account: Account, client: ProviderClient, answer: Answer, before: Attempt | None
-    ) -> Account | None:
+    ) -> Account | Again:
         """Settle an answer that brought no tokens.
 
         Args:
@@ -150,8 +130,7 @@ class Settlement:
             before: what was sent earlier and is unanswered.
 
         Returns:
-            The account where somebody else has written newer tokens; None where the same token may
-            be sent again at once.
+            The account where somebody else has written newer tokens, or what may be sent at once.
 
         Raises:
             ConsentRequired: the grant has ended.
@@ -162,6 +141,10 @@ class Settlement:
         if isinstance(answer, Refused):
             self.gate.heard(account.provider)
         if isinstance(answer, Refused) and answer.error == "invalid_grant":
+            again = await self.late.instead(account)
+            if again is not None:
+                await self._grants.settle(account, account.trouble, unanswered=before)
+                return again
             if is_again:
                 return await self.end(account, ROTATION_LOST)
             if not await self.gate.is_suspect(account.provider, account.name):
@@ -181,7 +164,7 @@ class Settlement:
         if verdict.rejected is not None:
             raise errors.RegistrationRejected(account.provider, verdict.rejected)
         if is_unknown and retry_at <= self._now():
-            return None
+            return Again()
         raise errors.TemporarilyUnavailable(verdict.message, moment(retry_at))
 
     def next_send(
@@ -212,7 +195,7 @@ class Settlement:
         """
         ended = await self._grants.require_consent(account, reason, now=self._now())
         if ended is None:
-            return await self._current(account.name)
+            return await self.late.current(account.name)
         extra = {
             "action": "consent.required",
             "account": account.name,
@@ -273,9 +256,3 @@ class Settlement:
                 account.name,
                 extra=extra | {"action": "provider.refuses"},
             )
-
-    async def _current(self, name: str) -> Account:
-        account = await self._accounts.require(name)
-        if not isinstance(account.state, Active):
-            raise consent_required(account)
-        return account

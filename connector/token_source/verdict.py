@@ -20,6 +20,10 @@ from connector.token_source.backoff import backoff
 REGISTRATION_PAUSE: Final = 60.0
 #: RFC 6749 §5.2: the client is not known, or may not do this.
 REGISTRATION_ERRORS: Final = frozenset({"invalid_client", "unauthorized_client"})
+GRANT_ENDED: Final = "the provider ended the grant (invalid_grant)"
+ROTATION_LOST: Final = (
+    "rotation lost: the answer to an earlier refresh never arrived, and the old token is refused"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

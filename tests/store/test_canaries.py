@@ -64,8 +64,11 @@ async def _live(stores: Stores) -> list[object]:
     one = await stores.accounts.require("acme/one")
     leased = await stores.grants.take_lease(one, "me", some_attempt())
     assert leased is not None
+    late = stores.grants.renewal(leased, _tokens("late"))
     renewed = await stores.grants.renew(leased, _tokens("2"))
     assert isinstance(renewed, Account)
+    assert await stores.late_tokens.keep(late)
+    seen.append(late)
     seen += [leased, renewed, stores.accounts.open_refresh_token(renewed)]
     two = await stores.accounts.require("acme/two")
     debt = await stores.revocations.destroy(two, "revoked", now=SOME_TIME, is_owed=True)

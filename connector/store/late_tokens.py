@@ -1,0 +1,128 @@
+"""Refresh tokens that came too late: sealed, beside the account whose tokens they lost against.
+
+One is kept for an account, of the request that was sent last, and only for the generation that the
+winner wrote: whatever replaces the winner's tokens or ends the grant removes it, in the same
+transaction (a trigger of schema 0007). So it is never older than the token that the account has
+(CHECKLIST 58, I3).
+"""
+
+import contextlib
+import logging
+from typing import Final
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from connector.account import Account
+from connector.errors import VaultSealed
+from connector.secret import Secret
+from connector.store.account_rows import place
+from connector.store.database import Database
+from connector.store.pending_write import PendingWrite
+from connector.store.tables import ACCOUNT, LateTokenRow
+from connector.vault.envelope import Place
+from connector.vault.vault import Vault
+
+logger = logging.getLogger(__name__)
+
+_FIELD: Final = "refresh_token"
+
+
+class LateTokenStore:
+    """Keeps and finds late tokens.
+
+    Args:
+        database: where they are.
+        vault: what seals them.
+    """
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    async def keep(self, write: PendingWrite) -> bool:
+        """Keep the refresh token of a write that somebody else's came before.
+
+        Args:
+            write: as it was to be applied.
+
+        Returns:
+            Whether it is kept: its answer brought a refresh token, which the account has not, and
+            the account has the very tokens that this one lost against.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had (so for every method here).
+            VaultSealed: a token does not open.
+        """
+        generation = write.generation + 1
+        sealed = write.sealed.refresh_token
+        if sealed is None or not write.is_rotated:
+            return False
+        own = place(write.account_id, _FIELD, generation)
+        token = self._vault.open_secret(sealed, own)
+        row = {
+            "account_id": write.account_id,
+            "generation": generation,
+            "sent_at": write.terms.minted_at,
+            "refresh_token_sealed": self._vault.seal_secret(
+                token, _place(write.account_id, generation)
+            ),
+        }
+        older = (
+            col(LateTokenRow.account_id) == write.account_id,
+            (col(LateTokenRow.generation) != generation)
+            | (col(LateTokenRow.sent_at) <= write.terms.minted_at),
+        )
+        with contextlib.suppress(IntegrityError):  # one is there that was sent later, or no account
+            async with self._database.write() as connection:
+                winner = await self._refresh_token(connection, write.account_id, generation)
+                if winner is None or self._vault.open_secret(winner, own) == token:
+                    return False
+                await connection.execute(delete(LateTokenRow).where(*older))
+                await connection.execute(insert(LateTokenRow).values(row))
+                return True
+        return False
+
+    async def find(self, account: Account) -> Secret | None:
+        """Give the late token that stands beside an account's present tokens, if there is one."""
+        async with self._database.read() as connection:
+            return await self.find_within(connection, account)
+
+    async def find_within(self, connection: AsyncConnection, account: Account) -> Secret | None:
+        """Give it inside a transaction; one that does not open is as good as none."""
+        row = await connection.execute(
+            select(col(LateTokenRow.refresh_token_sealed)).where(
+                col(LateTokenRow.account_id) == account.id,
+                col(LateTokenRow.generation) == account.generation,
+            )
+        )
+        sealed = row.scalar()
+        if sealed is None:
+            return None
+        try:
+            return self._vault.open_secret(bytes(sealed), _place(account.id, account.generation))
+        except VaultSealed as error:
+            logger.warning(
+                "the late token does not open: %s", error.reason, extra={"account": account.name}
+            )
+            return None
+
+    async def _refresh_token(
+        self, connection: AsyncConnection, account_id: str, generation: int
+    ) -> bytes | None:
+        """Give the sealed refresh token of an active account, where it is of a generation."""
+        row = await connection.execute(
+            select(ACCOUNT.c.refresh_token_sealed).where(
+                ACCOUNT.c.id == account_id,
+                ACCOUNT.c.generation == generation,
+                ACCOUNT.c.state == "active",
+            )
+        )
+        sealed = row.scalar()
+        return None if sealed is None else bytes(sealed)
+
+
+def _place(account_id: str, generation: int) -> Place:
+    return Place(table="late_token", row=account_id, field=_FIELD, generation=generation)
