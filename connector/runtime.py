@@ -15,6 +15,7 @@ from connector.consent import Consents
 from connector.credential import Credential, make_credential
 from connector.errors import VaultSealed
 from connector.journal import Journal
+from connector.journal_folder import check_journal
 from connector.oauth.token import AccessToken
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
@@ -176,13 +177,20 @@ async def open_runtime(
 
     Raises:
         VaultSealed: there is no vault, its key is missing or wrong, or its file is not safe.
-        ConfigurationError: a secret of ``vault.url`` is missing.
+        ConfigurationError: a secret of ``vault.url`` is missing, or a restart of this machine would
+            empty the journal.
         TemporarilyUnavailable: the database cannot be had.
     """
     seal = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
     lease_clock = boot_time if now is time.time else now
     database = Database(database_url(settings.vault), now=now, lease_clock=lease_clock)
     try:
+        check_journal(
+            settings.vault.journal,
+            database=database.path,
+            is_volatile_allowed=settings.vault.allow_volatile_journal,
+            source=settings.path.name,
+        )
         is_new_file = _prepare(database, create=create)
         try:
             await migrate(database)

@@ -15,6 +15,7 @@ from connector.cli.options import config_path
 from connector.cli.session import opened
 from connector.duration import format_duration
 from connector.errors import ConfigurationError, ConnectorError, RegistrationRejected
+from connector.journal_folder import volatile_type
 from connector.oauth.wire import WireAnswer
 from connector.runtime import Runtime
 from connector.settings import Settings, load_settings
@@ -64,23 +65,29 @@ async def examine(config: str | None) -> list[Finding]:
     try:
         settings = load_settings(config_path(config))
     except ConfigurationError as error:
-        return [
-            Finding(
-                subject="configuration",
-                verdict="problem",
-                message=str(problem._replace(remedy="")),
-                remedy=problem.remedy,
-            )
-            for problem in error.problems
-        ]
+        return _misconfigured(error)
     findings.append(_ok("configuration", f"{settings.path} has no problems"))
     findings.extend(_check_host(settings))
     try:
         async with opened(settings) as runtime:
             findings.extend([finding async for finding in _check_open(runtime)])
+    except ConfigurationError as error:
+        findings.extend(_misconfigured(error))
     except ConnectorError as error:
         findings.append(_problem("vault", error))
     return findings
+
+
+def _misconfigured(error: ConfigurationError) -> list[Finding]:
+    return [
+        Finding(
+            subject="configuration",
+            verdict="problem",
+            message=str(problem._replace(remedy="")),
+            remedy=problem.remedy,
+        )
+        for problem in error.problems
+    ]
 
 
 def _check_host(settings: Settings) -> list[Finding]:
@@ -112,6 +119,12 @@ async def _check_open(runtime: Runtime) -> AsyncIterator[Finding]:
     settings = runtime.settings
     seal = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
     yield _ok("vault", f"{runtime.database.description} opens, sealed by {seal.description}")
+    kind = volatile_type(settings.vault.journal)
+    if kind is not None:
+        message = (
+            f"{settings.vault.journal} is on a {kind}, which a restart of this machine empties"
+        )
+        yield _warning("journal", message, "name a folder on a disk as vault.journal")
     for name in settings.providers:
         async for finding in _check_provider(runtime, name):
             yield finding

@@ -35,11 +35,16 @@ def read_vault(section: Section, *, allow_plaintext: bool = False) -> VaultSetti
         section.problem("seal", f"{kind} needs a name", f'write seal = "{kind}:NAME"')
     elif kind == "keyring" and colon:
         section.problem("seal", "keyring takes no name", 'write seal = "keyring"')
-    journal = _read_journal(section, url)
-    section.finish()
-    return VaultSettings(
-        url=url, password=password, seal_kind=kind, seal_name=name, journal=journal
+    vault = VaultSettings(
+        url=url,
+        password=password,
+        seal_kind=kind,
+        seal_name=name,
+        journal=_read_journal(section, url),
+        allow_volatile_journal=section.boolean("allow_volatile_journal", default=False),
     )
+    section.finish()
+    return vault
 
 
 def read_daemon(section: Section) -> DaemonSettings:

@@ -22,6 +22,7 @@ class VaultSettings:
         seal_kind: ``keyring``, ``env``, ``file`` or ``credential``.
         seal_name: the variable, path or credential.
         journal: folder for answers that could not be committed.
+        allow_volatile_journal: it may be on a file system that a restart empties.
     """
 
     url: str | SecretReference
@@ -29,6 +30,7 @@ class VaultSettings:
     seal_kind: str
     seal_name: str
     journal: Path
+    allow_volatile_journal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

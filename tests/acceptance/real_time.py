@@ -52,6 +52,8 @@ def configure(
         """
     vault = {"url": postgres_url, "journal": journal}
     lines = [f'{key} = "{value}"' for key, value in vault.items() if value is not None]
+    if lines:  # not beside a vault of SQLite any more
+        lines.append("allow_volatile_journal = true")
     bench.configure(acme=profile, replace=("[vault]", "\n".join(["[vault]", *lines])))
 
 

@@ -67,6 +67,7 @@ _CONFIG: Final = """
 [vault]
 url = "{url}"
 seal = "file:root.key"
+allow_volatile_journal = true
 [providers.acme]
 authorization_endpoint = "{origin}/authorize"
 token_endpoint = "{origin}/token"

@@ -31,6 +31,33 @@ def test_all_is_well(commands: Commands) -> None:
     assert "account acme/ads: is active" in commands.out
 
 
+def test_the_journal_is_on_a_file_system_that_a_restart_empties(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = commands.bench.folder
+    monkeypatch.setattr(
+        "connector.journal_folder._device", lambda path: 21 if path.name == "elsewhere" else 1
+    )
+    monkeypatch.setattr("connector.journal_folder._volatile", lambda _: [(21, "tmpfs")])
+    commands.configure(replace=("[vault]", '[vault]\njournal = "elsewhere"'))
+    assert commands.run("doctor", "--json") == 2
+    finding = found(commands, "configuration")
+    assert finding["verdict"] == "problem"
+    assert f"vault.journal: {folder}/elsewhere is on a tmpfs" in finding["message"]
+    assert "name a folder on a disk" in finding["remedy"]
+
+
+def test_the_vault_is_as_volatile_as_its_journal(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connector.journal_folder._device", lambda _: 21)
+    monkeypatch.setattr("connector.journal_folder._volatile", lambda _: [(21, "tmpfs")])
+    assert commands.run("doctor", "--json") == 0
+    finding = found(commands, "journal")
+    assert finding["verdict"] == "warning"
+    assert "is on a tmpfs" in finding["message"]
+
+
 def test_the_registration_was_changed(commands: Commands) -> None:
     commands.configure(replace=(commands.bench.simulator.client.client_id, "another"))
     assert commands.run("token", "acme/ads") == 3

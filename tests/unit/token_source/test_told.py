@@ -28,6 +28,7 @@ async def _database(request: pytest.FixtureRequest, bench: Workbench) -> None:
         return
     url = request.getfixturevalue("postgres_url")
     vault = f'allow_plaintext_secrets = true\n[vault]\nurl = "{url}"\n'
+    vault += "allow_volatile_journal = true\n"
     bench.configure(replace=("[vault]\n", vault))
     settings = load_settings(bench.config)
     made = await open_runtime(settings, has_background=False, create=True, now=bench.clock.now)

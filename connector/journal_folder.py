@@ -1,0 +1,90 @@
+"""Where a journal may be: not on a file system that a restart empties.
+
+An answer that is kept there counts as durable, and may be all that is left of a grant. On Linux the
+kernel says what a folder lies on (proc(5), mountinfo); elsewhere nothing is checked. A layer over
+another file system (overlayfs and its like) is taken for durable. Beside a SQLite vault that lies
+on such a file system itself the journal may lie as well: it is as durable as what it is for.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from connector.errors import ConfigurationError, Problem
+
+MOUNTS: Final = Path("/proc/self/mountinfo")
+#: They live in memory.
+VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
+
+
+def volatile_type(path: Path, mounts: Path = MOUNTS) -> str | None:
+    """Give the type of the file system that a path lies on, or will lie on, where it is volatile.
+
+    Args:
+        path: of a file or folder that need not be there yet.
+        mounts: what is mounted, in the form of mountinfo; where it is absent nothing is known.
+    """
+    try:
+        device = _device(path)
+        lines = mounts.read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((kind for number, kind in _volatile(lines) if number == device), None)
+
+
+def check_journal(
+    folder: Path,
+    *,
+    database: Path | None,
+    is_volatile_allowed: bool,
+    source: str,
+    mounts: Path = MOUNTS,
+) -> None:
+    """Refuse a journal that a restart would empty.
+
+    Args:
+        folder: of the journal.
+        database: the file of a SQLite vault; None: the vault is elsewhere.
+        is_volatile_allowed: the configuration says that it does not matter.
+        source: the configuration's name.
+        mounts: see `volatile_type`.
+
+    Raises:
+        ConfigurationError: it is on such a file system, and the vault is not.
+    """
+    if is_volatile_allowed:
+        return
+    kind = volatile_type(folder, mounts)
+    if kind is None or (database is not None and volatile_type(database, mounts) is not None):
+        return
+    raise ConfigurationError(
+        [
+            Problem(
+                source,
+                "vault.journal",
+                f"{folder} is on a {kind}, which a restart of this machine empties; answers kept"
+                " there count as durable",
+                "name a folder on a disk; for tests: allow_volatile_journal = true",
+            )
+        ]
+    )
+
+
+def _device(path: Path) -> int:
+    """Give the device of a path, or of the nearest folder above it that is there."""
+    place = path.resolve()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place.stat().st_dev
+
+
+def _volatile(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """Give the device and type of each volatile file system that is mounted."""
+    for line in lines:
+        mount, _, rest = line.partition(" - ")
+        fields, kind = mount.split(), rest.partition(" ")[0]
+        if kind in VOLATILE and len(fields) > 2:
+            major, _, minor = fields[2].partition(":")
+            if major.isdecimal() and minor.isdecimal():
+                yield os.makedev(int(major), int(minor)), kind
