@@ -101,6 +101,10 @@ class ProviderGate:
                 raise errors.RegistrationRejected(provider, halt.rejected)
             raise errors.TemporarilyUnavailable(halt.message, datetime.fromtimestamp(until, UTC))
 
+    async def look(self, provider: str) -> None:
+        """Learn of a halt that does not matter to who asks, so that a success may end it."""
+        await self._find(provider)
+
     def begin(self, provider: str) -> None:
         """Say that a request is about to be sent."""
         if provider in self._known:
@@ -122,7 +126,7 @@ class ProviderGate:
         endpoint.probe_until = 0.0
         match answer:
             case Granted():
-                await self.succeeded(provider)
+                await self.succeeded(provider, sent_at=answer.tokens.sent_at)
             case Refused() if verdict.rejected is not None:
                 await self._halt(provider, REGISTRATION_PAUSE, verdict.message, verdict.rejected)
             case Unavailable(retry_after=seconds) if seconds:
@@ -145,10 +149,21 @@ class ProviderGate:
         endpoint.failed_accounts.clear()
         endpoint.probe_until = 0.0
 
-    async def succeeded(self, provider: str) -> None:
-        """Forget what went wrong: the provider has issued tokens."""
+    async def succeeded(self, provider: str, *, sent_at: float) -> None:
+        """Forget what went wrong: the provider has issued tokens.
+
+        Args:
+            provider: its name in the configuration.
+            sent_at: when they were asked for. That an endpoint has answered what was under way
+                does not take back that it asks to be left alone since.
+
+        Raises:
+            TemporarilyUnavailable: the store cannot be written; it is forgotten here all the same.
+        """
         self._endpoints.pop(provider, None)
-        if self._known.pop(provider, None) is not None:
+        halt = self._known.get(provider)
+        if halt is not None and (halt.rejected is not None or halt.since <= sent_at):
+            del self._known[provider]
             await self._halts.end(provider)
 
     async def is_suspect(self, provider: str, account: str) -> bool:

@@ -119,8 +119,8 @@ class Refresh:
             if self._grants.lease_remaining(account, self._owner) <= 0:
                 if await self._unanswered(account) is not None:
                     continue
-                if not ignore_backoff:
-                    await self.settlement.gate.check(account.provider)
+                gate = self.settlement.gate
+                await (gate.look if ignore_backoff else gate.check)(account.provider)
                 self._check_backoff(
                     account,
                     client,

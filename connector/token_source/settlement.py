@@ -219,7 +219,8 @@ class Settlement:
         """Tell the gate; that it cannot be written down is no reason to fail."""
         try:
             if verdict is None:
-                await self.gate.succeeded(account.provider)
+                assert isinstance(answer, Granted)  # noqa: S101 - nothing else has no verdict
+                await self.gate.succeeded(account.provider, sent_at=answer.tokens.sent_at)
             else:
                 await self.gate.note(account.provider, account.name, answer, verdict)
         except errors.TemporarilyUnavailable as error:

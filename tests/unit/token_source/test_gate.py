@@ -75,6 +75,35 @@ class TestRetryAfter:
         async with bench.runtime() as other:
             assert await ask(other, three) == "token"
 
+    async def test_what_a_person_has_shown_to_work_is_left_alone_by_nobody(
+        self, bench: Workbench, runtime: Runtime
+    ) -> None:
+        """A process that has just begun, such as ``connector refresh``, has met no halt yet."""
+        one, two, three = await many(bench, runtime, 3)
+        bench.fault("status", status=503, retry_after="3600")
+        assert [await ask(runtime, name) for name in (one, three)] == ["TemporarilyUnavailable"] * 2
+        async with bench.runtime() as other:
+            await other.tokens.refresh(two, ignore_backoff=True)
+        assert await HaltStore(runtime.database).all() == {}
+        bench.clock.advance(2)
+        assert await ask(runtime, three) == "token"
+
+    async def test_is_not_ended_by_a_request_that_was_under_way(
+        self, bench: Workbench, runtime: Runtime
+    ) -> None:
+        one, two, three = await many(bench, runtime, 3)
+        bench.fault("hold", person="ada")
+        early = asyncio.create_task(runtime.tokens.get(one))
+        await bench.held()
+        bench.clock.advance(2)
+        bench.fault("status", status=429, retry_after="3600")
+        assert await ask(runtime, two) == "TemporarilyUnavailable"
+        bench.release()
+        assert (await early).value
+        bench.clock.advance(2)
+        assert await ask(runtime, three) == "TemporarilyUnavailable"
+        assert bench.refreshes == 2
+
     async def test_a_token_that_works_is_given(self, bench: Workbench, runtime: Runtime) -> None:
         await many(bench, runtime, 1)
         await bench.connect(runtime, "acme/fresh")
