@@ -125,7 +125,9 @@ async def _check_open(runtime: Runtime) -> AsyncIterator[Finding]:
             f"{settings.vault.journal} is on a {kind}, which a restart of this machine empties"
         )
         yield _warning("journal", message, "name a folder on a disk as vault.journal")
-    for name in settings.providers:
+    for name, provider in settings.providers.items():
+        if provider.refresh_token.rotation == "grace" and provider.refresh_token.grace == 0:
+            yield _no_grace(name)
         async for finding in _check_provider(runtime, name):
             yield finding
     accounts = await runtime.accounts.all()
@@ -140,6 +142,16 @@ async def _check_open(runtime: Runtime) -> AsyncIterator[Finding]:
             f"its provider has not confirmed the revocation: {debt.last_error or 'not tried yet'}",
             "the daemon keeps trying; the person can remove the access at the provider",
         )
+
+
+def _no_grace(name: str) -> Finding:
+    return _warning(
+        f"provider {name}",
+        "its rotation is grace, and no grace time is known: it counts as strict, and a lost answer"
+        " can end a grant that sending again would save",
+        f"set refresh_token.grace under [providers.{name}], such as"
+        ' refresh_token = { rotation = "grace", grace = "30s" }',
+    )
 
 
 async def _check_provider(runtime: Runtime, name: str) -> AsyncIterator[Finding]:

@@ -58,6 +58,28 @@ def test_the_vault_is_as_volatile_as_its_journal(
     assert "is on a tmpfs" in finding["message"]
 
 
+@pytest.mark.parametrize(
+    ("profile", "is_told"),
+    [
+        ('rotation = "grace"', True),
+        ('rotation = "grace", grace = "0s"', True),
+        ('rotation = "grace", grace = "30s"', False),
+        ('rotation = "idempotent"', False),
+        ('rotation = "strict"', False),
+    ],
+)
+def test_a_grace_without_a_time(commands: Commands, profile: str, *, is_told: bool) -> None:
+    commands.configure(acme=f"refresh_token = {{ {profile} }}")
+    assert commands.run("doctor", "--json") == 0
+    if is_told:
+        finding = found(commands, "provider acme")
+        assert finding["verdict"] == "warning"
+        assert "it counts as strict" in finding["message"]
+        assert "set refresh_token.grace under [providers.acme]" in finding["remedy"]
+    else:
+        assert "it counts as strict" not in commands.out
+
+
 def test_the_registration_was_changed(commands: Commands) -> None:
     commands.configure(replace=(commands.bench.simulator.client.client_id, "another"))
     assert commands.run("token", "acme/ads") == 3
