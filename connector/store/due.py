@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, bindparam, or_, select, update
+from sqlalchemy import Connection, Executable, Select, bindparam, or_, select, update
 from sqlmodel import col
 
 from connector.account import Account
@@ -71,17 +71,7 @@ class DueStore:
         """
         if not await self._is_any_due(now):
             return []  # a look costs no write lock
-        due = (
-            select(col(AccountRow.id))
-            .where(
-                col(AccountRow.state) == "active",
-                col(AccountRow.due_at).is_not(None),
-                col(AccountRow.due_at) <= now,
-            )
-            .order_by(col(AccountRow.due_at))
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+        due = find_due(now, limit).with_for_update(skip_locked=True)
         async with self._database.write() as connection:
             ids = (await connection.execute(due)).scalars().all()
             rows = await connection.execute(
@@ -107,13 +97,27 @@ class DueStore:
             await self._database.transact(_executing(_NOTE_USED, wanted))
 
     async def _is_any_due(self, now: float) -> bool:
-        query = select(col(AccountRow.id)).where(
+        async with self._database.read() as connection:
+            return (await connection.execute(find_due(now, 1))).first() is not None
+
+
+def find_due(now: float, limit: int) -> Select[str]:
+    """Make the query for the identifiers of due accounts, the longest overdue first.
+
+    Args:
+        now: seconds since the epoch.
+        limit: how many at most.
+    """
+    return (
+        select(col(AccountRow.id))
+        .where(
             col(AccountRow.state) == "active",
             col(AccountRow.due_at).is_not(None),
             col(AccountRow.due_at) <= now,
         )
-        async with self._database.read() as connection:
-            return (await connection.execute(query.limit(1))).first() is not None
+        .order_by(col(AccountRow.due_at))
+        .limit(limit)
+    )
 
 
 def _executing(
