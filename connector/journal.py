@@ -19,7 +19,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -71,14 +71,13 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._descriptor: int | None = None
-        self._stored: list[_Stored] = []
-        self._end = len(_MAGIC)
+        self._own: _File | None = None
+        self._adopted: list[_File] = []
 
     @property
     def is_prepared(self) -> bool:
         """Whether a file is held."""
-        return self._descriptor is not None
+        return self._own is not None
 
     def prepare(self) -> None:
         """Hold a file, so that an answer can be kept whatever happens; nothing where one is held.
@@ -86,14 +85,14 @@ class Journal:
         Raises:
             TemporarilyUnavailable: the folder cannot be written, or the disk is full.
         """
-        if self._descriptor is not None:
+        if self._own is not None:
             return
         with self._converted():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for number in range(_MOST_FILES):
                 descriptor = _hold(self.folder / f"{number}{_SUFFIX}")
                 if descriptor is not None:
-                    self._take(descriptor)
+                    self._own = _File(descriptor)
                     return
         raise TemporarilyUnavailable(f"the journal {self.folder} holds too many files")
 
@@ -103,29 +102,17 @@ class Journal:
         Raises:
             TemporarilyUnavailable: it could not be written.
         """
-        self.prepare()
-        assert self._descriptor is not None  # noqa: S101 - prepared
-        header = json.dumps({"account_id": record.account_id, "generation": record.generation})
-        body = header.encode() + b"\n" + record.payload
-        head = _HEAD.pack(len(body), _KEPT, hashlib.sha256(body).digest())
         with self._converted():
-            # what follows is written first: the record is there once its length is
-            _write(self._descriptor, self._end + len(_END), head[len(_END) :] + body + _END)
-            os.fsync(self._descriptor)
-            _write(self._descriptor, self._end, head[: len(_END)])
-            os.fsync(self._descriptor)
-        stored = _Stored(
-            record=record,
-            state_at=self._end + len(_END),
-            is_settled=False,
-            end=self._end + len(head) + len(body),
-        )
-        self._stored.append(stored)
-        self._end = stored.end
+            self.prepare()
+            assert self._own is not None  # noqa: S101 - prepared
+            self._own.keep(record)
 
     def held(self) -> list[Record]:
-        """Give the records of this process's file that are not settled, inherited ones included."""
-        return [stored.record for stored in self._stored if not stored.is_settled]
+        """Give the records of this process that are not settled, inherited ones included.
+
+        The event loop asks for them: it does not wait for a disk here.
+        """
+        return [record for file in self._files() for record in file.held()]
 
     def find(self, account_id: str, generation: int) -> Record | None:
         """Find a record in any file of the folder.
@@ -146,20 +133,16 @@ class Journal:
 
         Where that cannot be written it stays, and is applied in vain some day.
         """
-        for place, stored in enumerate(self._stored):
-            if stored.record == record:
-                self._stored[place] = _Stored(
-                    record=record, state_at=stored.state_at, is_settled=True, end=stored.end
-                )
-                if self._descriptor is not None:
-                    with contextlib.suppress(OSError):
-                        _write(self._descriptor, stored.state_at, _SETTLED)
-        if self._descriptor is not None and self._stored and not self.held():
-            with contextlib.suppress(OSError):
-                self._empty()
+        for file in self._files():
+            file.settle(record)
+        for file in [file for file in self._adopted if not file.held()]:
+            self._adopted.remove(file)
+            file.close()
 
     def adopt(self) -> None:
         """Take over what processes that have ended left in other files.
+
+        The files are held, not copied: whoever looks for a record must find it at every moment.
 
         Raises:
             TemporarilyUnavailable: the folder cannot be used; what was left is still there.
@@ -169,48 +152,20 @@ class Journal:
                 descriptor = _hold(path)
                 if descriptor is None:  # another process's, or our own
                     continue
-                try:
-                    self._copy(path.read_bytes(), descriptor)
-                finally:
-                    os.close(descriptor)
+                file = _File(descriptor)
+                if file.held():
+                    self._adopted.append(file)
+                else:
+                    file.close()
 
     def close(self) -> None:
-        """Let go of the file; what it holds stays for the next one."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-            self._stored = []
+        """Let go of the files; what they hold stays for the next one."""
+        for file in self._files():
+            file.close()
+        self._own, self._adopted = None, []
 
-    def _take(self, descriptor: int) -> None:
-        """Make a file ours, with what its last owner left."""
-        try:
-            found = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
-            if len(found) < ALLOCATED:
-                os.posix_fallocate(descriptor, 0, ALLOCATED)
-            self._stored = list(_read(found))
-            self._end = self._stored[-1].end if self._stored else len(_MAGIC)
-            self._descriptor = descriptor
-            if not self.held():
-                self._empty()
-        except BaseException:
-            self._descriptor = None
-            os.close(descriptor)
-            raise
-
-    def _copy(self, found: bytes, descriptor: int) -> None:
-        """Copy records into the file of this process, and only then let go of them."""
-        left = [stored.record for stored in _read(found) if not stored.is_settled]
-        for record in left:
-            self.keep(record)
-        if left:
-            _write(descriptor, 0, _MAGIC + _END)
-            os.fsync(descriptor)
-
-    def _empty(self) -> None:
-        assert self._descriptor is not None  # noqa: S101 - only of a file that is held
-        _write(self._descriptor, 0, _MAGIC + _END)
-        os.fsync(self._descriptor)
-        self._stored, self._end = [], len(_MAGIC)
+    def _files(self) -> list["_File"]:
+        return [self._own, *self._adopted] if self._own else self._adopted[:]
 
     @contextlib.contextmanager
     def _converted(self) -> Iterator[None]:
@@ -219,6 +174,73 @@ class Journal:
         except OSError as error:
             reason = f"the journal {self.folder} cannot be used: {error.strerror or error}"
             raise TemporarilyUnavailable(reason) from None
+
+
+class _File:
+    """A file that is held, with what its last owner left.
+
+    Args:
+        descriptor: of the file, locked; closed where it cannot be made ready.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        try:
+            found = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+            if len(found) < ALLOCATED:
+                os.posix_fallocate(descriptor, 0, ALLOCATED)
+            self._stored = list(_read(found))
+            self._end = self._stored[-1].end if self._stored else len(_MAGIC)
+            if not self.held():
+                self._empty()
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+    def keep(self, record: Record) -> None:
+        """Append a record; it is there once its length is, which is written last."""
+        header = json.dumps({"account_id": record.account_id, "generation": record.generation})
+        body = header.encode() + b"\n" + record.payload
+        head = _HEAD.pack(len(body), _KEPT, hashlib.sha256(body).digest())
+        _write(self._descriptor, self._end + len(_END), head[len(_END) :] + body + _END)
+        os.fsync(self._descriptor)
+        _write(self._descriptor, self._end, head[: len(_END)])
+        os.fsync(self._descriptor)
+        stored = _Stored(
+            record=record,
+            state_at=self._end + len(_END),
+            is_settled=False,
+            end=self._end + len(head) + len(body),
+        )
+        self._stored.append(stored)
+        self._end = stored.end
+
+    def held(self) -> list[Record]:
+        """Give the records that are not settled."""
+        return [stored.record for stored in tuple(self._stored) if not stored.is_settled]
+
+    def settle(self, record: Record) -> None:
+        """Forget a record, and all of them where none is left that is not settled."""
+        for place, stored in enumerate(self._stored):
+            if stored.record == record:
+                self._stored[place] = replace(stored, is_settled=True)
+                with contextlib.suppress(OSError):
+                    _write(self._descriptor, stored.state_at, _SETTLED)
+        if self._stored and not self.held():
+            with contextlib.suppress(OSError):
+                self._empty()
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._descriptor)
+
+    def _empty(self) -> None:
+        _write(self._descriptor, 0, _MAGIC + _END)
+        os.fsync(self._descriptor)
+        self._stored, self._end = [], len(_MAGIC)
 
 
 def _hold(path: Path) -> int | None:
@@ -233,15 +255,6 @@ def _hold(path: Path) -> int | None:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def _write(descriptor: int, offset: int, data: bytes) -> None:

@@ -108,6 +108,45 @@ def test_of_what_the_dead_left_the_settled_is_not_adopted(journal: Journal, fold
     assert journal.held() == [record(3), record(2)]
 
 
+def test_what_is_adopted_is_found_at_every_moment(
+    journal: Journal, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks meanwhile and misses it would send the old refresh token."""
+    journal.prepare()
+    dead = Journal(folder)
+    dead.keep(record(7))
+    dead.close()
+    read_bytes = Path.read_bytes
+
+    def read_and_adopt(path: Path) -> bytes:
+        found = read_bytes(path)
+        journal.adopt()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "glob", lambda path, _: iter(sorted(path.iterdir())))
+        patch.setattr(Path, "read_bytes", read_and_adopt)
+        assert Journal(folder).find("account7", 7) == record(7)
+    assert journal.held() == [record(7)]
+
+
+def test_what_was_adopted_and_is_settled_leaves_room_for_the_next(
+    journal: Journal, folder: Path
+) -> None:
+    for number in range(20):
+        journal.keep(record(100 + number))
+        dead = Journal(folder)
+        dead.keep(record(number))
+        dead.keep(record(50 + number))
+        dead.close()
+        journal.adopt()
+        for one in (record(number), record(50 + number), record(100 + number)):
+            assert one in journal.held()
+            journal.settle(one)
+        assert journal.held() == []
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_settled_is_forgotten_and_its_room_used_again(journal: Journal, folder: Path) -> None:
     for round_ in range(50):
         journal.keep(record(round_, 10_000))
