@@ -5,6 +5,7 @@ where that cannot be written, sealed in the journal, from where it is replayed. 
 ``invalid_grant`` ends a grant, and only where nobody has written newer tokens.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final, NoReturn
@@ -24,6 +25,7 @@ from connector.providers.identity import check_refreshed
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
 from connector.store.grants import GrantStore, NewTokens
+from connector.store.pending_write import PendingWrite
 from connector.token_source.gate import SUSPECTED, ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.late_tokens import Again, LateTokens
@@ -40,6 +42,9 @@ from connector.token_source.verdict import (
 
 logger = logging.getLogger(__name__)
 
+#: Seconds: much longer than a commit takes. A database that says nothing for so long may be gone,
+#: and until it is back this process would have the only copy of the answer.
+COMMIT_PATIENCE: Final = 2.0
 #: A provider that refuses for so long without saying why is somebody's to look at.
 UNEXPLAINED_LIMIT: Final = 86_400.0
 
@@ -110,13 +115,26 @@ class Settlement:
         )
         write = self._grants.renewal(account, new)
         try:
-            renewed = await self._grants.apply(write)
+            renewed = await self._apply(write)
         except (errors.TemporarilyUnavailable, errors.VaultSealed) as error:
             return await self.kept.keep(account, write, error)
         await self._learn(account, answer, None)
         if renewed is not None:
             return renewed
         return await self.late.give_way(account, client, new, write)
+
+    async def _apply(self, write: PendingWrite) -> Account | None:
+        """Write the new tokens; a database that hangs is as good as away, and may write them yet.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had, or does not answer.
+            VaultSealed: it is damaged, or closed to us.
+        """
+        try:
+            async with asyncio.timeout(COMMIT_PATIENCE):
+                return await self._grants.apply(write)
+        except TimeoutError:
+            raise errors.TemporarilyUnavailable("the database does not answer") from None
 
     async def fail(
         self, account: Account, client: ProviderClient, answer: Answer, before: Attempt | None

@@ -63,6 +63,31 @@ async def test_the_token_is_given_and_written_as_soon_as_the_store_is_back(
     assert bench.refreshes == 2
 
 
+async def test_a_database_that_hangs_is_as_good_as_away(
+    bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it, and a crash meanwhile would cost nothing; it may still write."""
+    bench.clock.advance(3600)
+    is_back = asyncio.Event()
+    apply = GrantStore.apply
+
+    async def hang(self: GrantStore, write: PendingWrite) -> Account | None:
+        await is_back.wait()
+        return await apply(self, write)
+
+    monkeypatch.setattr("connector.token_source.settlement.COMMIT_PATIENCE", 0.05)
+    with monkeypatch.context() as patch:
+        patch.setattr(GrantStore, "apply", hang)
+        token = await asyncio.wait_for(runtime.tokens.get(ACCOUNT), 10)
+        assert len(runtime.journal.held()) == 1
+        assert (await runtime.accounts.require(ACCOUNT)).generation == account.generation
+    is_back.set()
+    await runtime.tokens.check_store()
+    assert (await runtime.tokens.get(ACCOUNT)).value == token.value
+    assert (await runtime.accounts.require(ACCOUNT)).generation == account.generation + 1
+    assert runtime.journal.held() == []
+
+
 async def test_it_runs_out_while_the_store_is_still_away(
     bench: Workbench, runtime: Runtime, account: Account
 ) -> None:
