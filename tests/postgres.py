@@ -96,6 +96,14 @@ class OwnServer(PostgresServer):
         """Start it again after `kill`."""
         self._server.ensure_postgres_running()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server and to all of its processes; stopped, it says nothing."""
+        server = self._server.get_pid()
+        assert server is not None
+        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        for pid in (server, *map(int, children)):
+            os.kill(pid, number)
+
     def stop(self) -> None:
         """End it for good."""
         pid = self._server.get_pid()

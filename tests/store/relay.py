@@ -1,14 +1,17 @@
-"""Stands between a client and a real Postgres: falls silent, swallows notifications, hangs up."""
+"""Stands between a client and a real Postgres: falls silent, swallows what is told, hangs up."""
 
 import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Final, Literal
 
 from sqlalchemy.engine import URL
 
-NOTIFICATION: Final = b"A"  # NotificationResponse, in the protocol's message formats
+# in the protocol's message formats
+NOTIFICATION: Final = b"A"  # NotificationResponse
+COMPLETE: Final = b"C"  # CommandComplete; it names the command
+COMMIT: Final = b"COMMIT"
 
 
 class Relay:
@@ -18,6 +21,8 @@ class Relay:
         url: of the database by way of here.
         is_silent: nothing comes back any more, as from a host that is gone.
         is_deaf: notifications do not come back, as through a pooler of transactions.
+        commits: what becomes of a COMMIT; unless it passes, the connection is cut: before the
+            server has heard of it, or after it has been carried out and before that is told.
     """
 
     def __init__(self, url: URL) -> None:
@@ -27,6 +32,7 @@ class Relay:
         self.url = url
         self.is_silent = False
         self.is_deaf = False
+        self.commits: Literal["pass", "are lost", "are not answered"] = "pass"
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -59,6 +65,8 @@ class Relay:
 
     async def _ask(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         while asked := await reader.read(65536):
+            if self.commits == "are lost" and COMMIT in asked:
+                break
             server.write(asked)
         server.close()
 
@@ -66,6 +74,10 @@ class Relay:
         while True:
             head = await server.readexactly(5)
             body = await server.readexactly(struct.unpack("!I", head[1:])[0] - 4)
+            is_committed = head[:1] == COMPLETE and body.startswith(COMMIT)
+            if is_committed and self.commits == "are not answered":
+                client.close()
+                return
             if not self.is_silent and not (self.is_deaf and head[:1] == NOTIFICATION):
                 client.write(head + body)
 
