@@ -128,6 +128,10 @@ class TokenMemory:
         self._unverified.clear()
         return names
 
+    def is_unverified(self, name: str) -> bool:
+        """Tell whether a token was remembered since `take_unverified` was called."""
+        return name in self._unverified
+
     def doubt(self) -> None:
         """Have everything that is remembered compared with the store."""
         self._unverified.update(self._tokens)

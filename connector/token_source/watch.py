@@ -130,10 +130,10 @@ class StoreWatch:
         versions = await self._accounts.versions(names)
         for name in names:
             remembered = self._memory.get(name)
+            if remembered is None or self._memory.is_unverified(name):
+                continue  # it came after the question; the next one is about it
+            found = versions.get(name)
             # the identifier too: names are given to other accounts (rename, forget and connect)
-            if remembered and versions.get(name) != (
-                remembered.account_id,
-                remembered.generation,
-                "active",
-            ):
-                self._memory.forget(name)
+            if found == (remembered.account_id, remembered.generation, "active"):
+                continue
+            self._memory.forget(name)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from connector import errors
 from connector.account import Account
 from connector.journal import Journal
 from connector.runtime import Runtime
+from connector.store.accounts import AccountStore
 from connector.store.grants import GrantStore
 from connector.store.pending_write import PendingWrite
 from connector.token_source.unanswered import REPLAY_PERIOD
@@ -86,6 +88,29 @@ async def test_a_database_that_hangs_is_as_good_as_away(
     assert (await runtime.tokens.get(ACCOUNT)).value == token.value
     assert (await runtime.accounts.require(ACCOUNT)).generation == account.generation + 1
     assert runtime.journal.held() == []
+
+
+async def test_what_was_read_before_it_was_kept_takes_nothing_away(
+    bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is compared with the store while the new token is on its way into the journal."""
+    bench.clock.advance(3600)
+    versions = AccountStore.versions
+    given: list[str] = []
+
+    async def ask_meanwhile(self: AccountStore, names: list[str]) -> dict[str, Any]:
+        found = await versions(self, names)
+        given.append((await runtime.tokens.get(account.name)).value)
+        return found
+
+    await runtime.tokens._reader.read(account.name)  # it has ended, and is to be compared
+    with store_away():
+        with monkeypatch.context() as patch:
+            patch.setattr(AccountStore, "versions", ask_meanwhile)
+            await runtime.tokens.check_store()
+        present = runtime.tokens.memory.get(account.name)
+        assert present is not None, "the store cannot give it"
+        assert [present.token.value] == given
 
 
 async def test_it_runs_out_while_the_store_is_still_away(
