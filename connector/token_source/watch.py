@@ -136,4 +136,17 @@ class StoreWatch:
             # the identifier too: names are given to other accounts (rename, forget and connect)
             if found == (remembered.account_id, remembered.generation, "active"):
                 continue
+            if found and found[0] == remembered.account_id and found[1] < remembered.generation:
+                self._tell_of_return(name, found[1], remembered.generation)
             self._memory.forget(name)
+
+    def _tell_of_return(self, name: str, generation: int, known: int) -> None:
+        """Tell that the database has forgotten tokens: a backup, or a standby that lagged."""
+        logger.error(
+            "the database has gone back: account %s had its tokens written %d times and now %d"
+            " times; where its provider rotates refresh tokens, a new consent may be needed",
+            name,
+            known,
+            generation,
+            extra={"action": "store.went_back", "account": name, "generation": generation},
+        )

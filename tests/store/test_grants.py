@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from connector.store.database import Database
 from connector.store.grants import Consent, GrantStore, NewTokens
 from connector.store.group_commit import LARGEST_GROUP
 from connector.testing import SOME_TIME, Stores, connected, some_attempt, some_tokens
+from tests.cancelling import CancelledAt
 
 from .conftest import OpenDatabase
 from .worker import Crew, Worker
@@ -262,41 +263,14 @@ async def test_a_process_killed_before_its_commit_has_written_nothing(
     assert await stores.grants.renew(account, some_tokens("2")) is not None, "it left no lock"
 
 
-class _CancelledAt:
-    """Cancels the task that awaits it when it is suspended for the given time."""
-
-    def __init__(self, work: Coroutine[Any, Any, object], suspension: int) -> None:
-        self._work = work
-        self._left = suspension
-
-    def __await__(self) -> Generator[object, None, object]:
-        steps = self._work.__await__()
-        thrown: BaseException | None = None
-        while True:
-            try:
-                waited_for = next(steps) if thrown is None else steps.throw(thrown)
-            except StopIteration as end:
-                return end.value
-            self._left -= 1
-            task = asyncio.current_task()
-            if self._left == 0 and task is not None:
-                task.cancel()
-            try:
-                yield waited_for
-            except BaseException as error:  # noqa: BLE001 - passed on to whom it is meant for
-                thrown = error
-            else:
-                thrown = None
-
-
 async def test_a_writer_that_is_cancelled_anywhere_leaves_no_lock(stores: Stores) -> None:
     """All or nothing is written; the next writer goes on, and no connection is lost."""
     for suspension in itertools.count(1):
         account = await connected(stores, f"acme/{suspension}")
         renamed = f"acme/renamed-{suspension}"
-        work = _CancelledAt(stores.accounts.rename(account, renamed), suspension)
+        work = CancelledAt(stores.accounts.rename(account, renamed), suspension)
 
-        async def write(work: _CancelledAt = work) -> None:
+        async def write(work: CancelledAt = work) -> None:
             await work
 
         (outcome,) = await asyncio.gather(asyncio.create_task(write()), return_exceptions=True)
