@@ -1,4 +1,4 @@
-"""A simulator and an installation, fresh for each test."""
+"""A simulator and an installation, fresh for each test, and programs that ask for tokens."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from connector.simulator import Settings, Simulator
 
+from .callers import Callers
 from .installation import Installation
 
 
@@ -21,6 +22,13 @@ def installation(tmp_path: Path, simulator: Simulator) -> Iterator[Installation]
     with Installation(tmp_path, simulator) as made:
         made.configure()
         yield made
+
+
+@pytest.fixture(scope="session")
+def callers() -> Iterator[Callers]:
+    """The process that programs which ask for tokens are forked from."""
+    with Callers.started() as started:
+        yield started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

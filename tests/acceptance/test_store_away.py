@@ -161,12 +161,6 @@ def disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def callers() -> Iterator[Callers]:
-    with Callers.started() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def mortal_server() -> Iterator[OwnServer]:
     """A server of our own, which may be killed."""
     with own_server() as server:
