@@ -76,7 +76,7 @@ class TokenMemory:
         found = []
         for name in used:
             remembered = self._tokens.get(name)
-            if remembered is None or remembered.expires_at is None:
+            if remembered is None or remembered.renew_at == float("inf"):
                 continue
             version = (remembered.account_id, remembered.generation)
             if self._noted.get(name) != version:

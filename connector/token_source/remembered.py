@@ -21,6 +21,8 @@ from connector.store.accounts import AccountStore
 #: A token that was minted in the future shows that the clock was set back since: how long it lives
 #: is not known any more. Clocks that are kept by NTP never differ so much.
 CLOCK_TOLERANCE: Final = 60.0
+#: What lives for less than a second is never had fresh ahead of need: only who asks gets a new one.
+SHORTEST_RENEWED_AHEAD: Final = 1.0
 #: A slow refresh does not withhold a token that works for longer than this.
 REFRESHING_PATIENCE: Final = 5.0
 #: A token that an API rejects so soon after its refresh would be rejected after the next one too.
@@ -68,8 +70,12 @@ class Remembered:
 
     @property
     def renew_at(self) -> float:
-        """When early renewal begins."""
-        return float("inf") if self.expires_at is None else self.expires_at - self.margin
+        """When early renewal begins; infinite: never."""
+        if self.expires_at is None:
+            return float("inf")
+        if self.lifetime is not None and self.lifetime < SHORTEST_RENEWED_AHEAD:
+            return float("inf")
+        return self.expires_at - self.margin
 
     def is_alive(self, now: float) -> bool:
         """Tell whether it still works, as far as is known."""

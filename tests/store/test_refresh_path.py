@@ -7,6 +7,7 @@ them.
 import asyncio
 import itertools
 import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -277,6 +278,23 @@ async def test_a_clock_that_is_set_makes_no_storm(bench: Workbench) -> None:
         assert {account.state_name for account in await runtime.accounts.all()} == {"active"}
 
 
+@pytest.mark.parametrize("form", ["zero", "negative"])
+async def test_tokens_of_no_seconds_make_no_loop(
+    bench: Workbench, runtime: Runtime, form: str
+) -> None:
+    """R28, R37: whoever asks, and though they are always due."""
+    bench.simulator.change({"expires_in_form": form})
+    await bench.connect(runtime)
+    refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
+    for _ in range(40):
+        bench.clock.advance(0.25)
+        tokens = await asyncio.gather(*(runtime.tokens.get(ACCOUNT) for _ in range(5)))
+        assert all(token.is_short for token in tokens)
+        await runtime.tokens.check_store()
+        await refresher.refresh_due()
+    assert 5 <= bench.refreshes <= 11, "once a second"
+
+
 async def test_a_database_that_has_gone_back_is_told(
     bench: Workbench, runtime: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -332,3 +350,34 @@ async def test_of_two_vaults_that_share_a_grant_one_is_told(
             assert bench.refreshes == before + 1
             bench.simulator.change({"rotation": "none"})
             assert (await runtime.tokens.get("acme/lasting")).value
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+async def test_what_was_committed_is_in_the_files(
+    bench: Workbench, runtime: Runtime, tmp_path: Path
+) -> None:
+    """R8: a copy of the files as they are at that moment is a vault with the new tokens.
+
+    That they would be there after a power cut as well is SQLite's word, with synchronous=FULL; for
+    Postgres see test_postgres.
+    """
+    await bench.connect(runtime)
+    pragmas = await runtime.database.transact(
+        lambda connection: [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("synchronous", "journal_mode", "fullfsync")
+        ]
+    )
+    assert pragmas == [2, "wal", 1], "of the connection that commits refreshes"
+    token = await runtime.tokens.refresh(ACCOUNT)
+    copy = ["cp", *(str(tmp_path / f"vault.db{end}") for end in ("", "-wal")), "copy"]
+    (tmp_path / "copy").mkdir(mode=0o700)
+    # another process: what this one opens and closes would take its own locks away
+    await asyncio.to_thread(subprocess.run, copy, cwd=tmp_path, check=True)
+    bench.configure(replace=("[vault]", '[vault]\nurl = "sqlite:///copy/vault.db"'))
+    async with bench.runtime() as after:
+        account = await after.accounts.require(ACCOUNT)
+        assert after.accounts.open_access_token(account).reveal() == token.value
+        assert (account.generation, account.lease, account.attempt) == (2, None, None)
+        assert (await after.tokens.refresh(ACCOUNT)).value != token.value
+    assert bench.simulator.ledger.count(outcome="reuse_detected") == 0
