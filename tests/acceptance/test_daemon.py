@@ -103,6 +103,27 @@ class TestTokens:
         assert unix.get("/v1/accounts/acme/ads/token").status_code == 200
         simulator.start()
 
+    def test_a_caller_that_hangs_up_does_not_stop_the_refresh(
+        self, installation: Installation, simulator: Simulator, unix: httpx2.Client
+    ) -> None:
+        """The provider has rotated the token; who asked for it has gone."""
+        installation.connect("ads", "acme/ads")
+        installation.serve()
+        simulator.faults.add(Fault(endpoint="token", kind="hold", when="after"))
+        for _ in range(3):
+            with pytest.raises(httpx2.ReadTimeout):
+                unix.post("/v1/accounts/acme/ads/refresh", timeout=0.5)
+        simulator.gates["gate"].wait_until_held(timeout=30)
+        simulator.gates["gate"].release()
+        ends_at = time.monotonic() + 10
+        query = "SELECT generation, attempt_count, lease_owner FROM account"
+        while installation.rows(query, database="vault.db") != [(2, 0, None)]:
+            assert time.monotonic() < ends_at, installation.rows(query, database="vault.db")
+            time.sleep(0.02)  # polls a file that another process writes
+        assert unix.post("/v1/accounts/acme/ads/refresh").status_code == 200
+        assert simulator.ledger.count(outcome="reuse_detected") == 0
+        assert simulator.ledger.max_in_flight() == 1
+
 
 class TestAccounts:
     def test_list_and_one(self, installation: Installation, unix: httpx2.Client) -> None:

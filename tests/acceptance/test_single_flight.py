@@ -86,6 +86,7 @@ def test_processes_of_a_hundred_callers_each_make_one_request(
     assert [one["answers"] for one in heard] == [CALLERS] * processes
     assert [one["tokens"] for one in heard] == [[stored_token(bench)]] * processes
     assert bench.refreshes == 1
+    assert bench.simulator.ledger.max_in_flight() == 1
 
 
 @pytest.mark.timeout(120 + DURATION)
@@ -99,6 +100,8 @@ def test_again_and_again_each_expiry_costs_one_request(bench: Workbench, process
     sys.stdout.write(f"{sum(one['answers'] for one in heard)} answers, {len(sent)} refreshes\n")
     assert {record.outcome for record in sent} == {"issued"}
     assert max(Counter(record.refresh_token for record in sent).values()) == 1
+    assert bench.simulator.ledger.max_in_flight() == 1
+    assert [record.generation for record in sent] == list(range(len(sent))), "always the newest"
     # a refresh behind the last callers gave a token that nobody got any more
     seen = {token for one in heard for token in one["tokens"]} | {stored_token(bench)}
     assert len(sent) == len(seen), "each token that was minted was used"

@@ -8,6 +8,7 @@ import logging
 import os
 import ssl
 import time
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -226,6 +227,29 @@ def test_the_deadline_is_shorter_than_a_lease() -> None:
     from connector.store.grant_statements import LEASE_DURATION
 
     assert DEADLINE < LEASE_DURATION
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        zipped(b" " * 100 * LARGEST_ANSWER),
+        endless(HEAD + b"\r\n", b"a" * 65_536),
+        endless(HEAD + b"X-A: ", b"a" * 10_000),
+    ],
+    ids=["gzip-bomb", "endless-body", "endless-header"],
+)
+async def test_what_is_too_large_takes_no_memory(
+    wire: Wire, server: RawServer, script: Script
+) -> None:
+    """42: a hundred times the largest answer in a few kilobytes, or without end."""
+    server.will(script)
+    tracemalloc.start()
+    try:
+        assert isinstance(await post(wire, server), OutcomeUnknown)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * LARGEST_ANSWER
 
 
 @pytest.mark.parametrize(
