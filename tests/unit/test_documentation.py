@@ -1,5 +1,6 @@
 """What the documentation says is held true."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -67,6 +68,43 @@ def test_every_key_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def rows_of_the_fault_matrix() -> dict[str, list[str]]:
+    """Give the tests that the page names, by row."""
+    page = (ROOT / "docs" / "fault-matrix.md").read_text()
+    rows = re.findall(r"^\| ([RI]\d+) \|(.*)\|$", page, re.MULTILINE)
+    return {row: re.findall(r"`([\w/]+\.py::[\w:]+)`", text) for row, text in rows}
+
+
+def names_in(path: Path) -> set[str]:
+    """Give the tests of a module, as pytest names them."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}::{part.name}" for part in node.body if is_test(part)}  # type: ignore[attr-defined]
+        elif is_test(node):
+            found.add(node.name)  # type: ignore[attr-defined]
+    return found
+
+
+def is_test(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(
+        "test_"
+    )
+
+
+def test_the_fault_matrix_has_every_row() -> None:
+    wanted = [f"R{number}" for number in range(1, 38)] + [f"I{number}" for number in range(1, 9)]
+    assert list(rows_of_the_fault_matrix()) == wanted
+
+
+@pytest.mark.parametrize(("row", "tests"), rows_of_the_fault_matrix().items())
+def test_the_tests_of_the_fault_matrix_are_there(row: str, tests: list[str]) -> None:
+    assert tests, row
+    for test in tests:
+        path, _, name = test.partition("::")
+        assert name in names_in(ROOT / "tests" / path), test
 
 
 def test_the_readme_names_only_commands_that_are_there() -> None:
