@@ -2,26 +2,41 @@
 
 import asyncio
 from collections.abc import Coroutine, Generator
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
-class CancelledAt:
-    """Cancels the task that awaits it when it is suspended for the given time."""
+class CancelledAt(Generic[T]):
+    """Cancels a task when some work is suspended for the n-th time.
 
-    def __init__(self, work: Coroutine[Any, Any, object], suspension: int) -> None:
+    Args:
+        work: what is done.
+        suspension: how often it is suspended until then.
+        task: whose end it is; by default the one that does the work.
+    """
+
+    def __init__(
+        self,
+        work: Coroutine[Any, Any, T],
+        suspension: int,
+        task: "asyncio.Task[Any] | None" = None,
+    ) -> None:
         self._work = work
         self._left = suspension
+        self._task = task
 
-    def __await__(self) -> Generator[object, None, object]:
+    def __await__(self) -> Generator[object, None, T]:
         steps = self._work.__await__()
         thrown: BaseException | None = None
         while True:
             try:
                 waited_for = next(steps) if thrown is None else steps.throw(thrown)
             except StopIteration as end:
-                return end.value
+                result: T = end.value
+                return result
             self._left -= 1
-            task = asyncio.current_task()
+            task = self._task or asyncio.current_task()
             if self._left == 0 and task is not None:
                 task.cancel()
             try:

@@ -270,7 +270,7 @@ async def test_a_writer_that_is_cancelled_anywhere_leaves_no_lock(stores: Stores
         renamed = f"acme/renamed-{suspension}"
         work = CancelledAt(stores.accounts.rename(account, renamed), suspension)
 
-        async def write(work: CancelledAt = work) -> None:
+        async def write(work: CancelledAt[bool] = work) -> None:
             await work
 
         (outcome,) = await asyncio.gather(asyncio.create_task(write()), return_exceptions=True)

@@ -12,18 +12,21 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.engine import URL, make_url
 
 from connector import errors
+from connector.account import Account
+from connector.oauth.token import AccessToken
 from connector.refresher import PROVIDER_CONCURRENCY, Refresher
 from connector.runtime import Runtime, open_runtime
 from connector.settings import load_settings
 from connector.simulator import Settings, Simulator
 from connector.store.tables import ACCOUNT as ACCOUNTS
+from connector.token_source.refresh import Refresh
 from tests.cancelling import CancelledAt
 from tests.postgres import PostgresServer
 from tests.unit.workbench import ACCOUNT, Workbench, run_apart
@@ -114,30 +117,41 @@ async def connect(bench: Workbench, runtime: Runtime, count: int) -> list[str]:
 
 
 async def test_whoever_gives_up_wherever_the_refresh_commits(
-    bench: Workbench, runtime: Runtime
+    bench: Workbench, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R14: a caller is cancelled at each of its waits; there is one refresh, and it is kept."""
+    """R14: a caller gives up while the refresh stands at each of its waits, one after the other."""
     await bench.connect(runtime)
+    run = Refresh.run
     for suspension in itertools.count(1):
         bench.clock.advance(HOUR)
         before = await runtime.accounts.require(ACCOUNT)
-        work = CancelledAt(runtime.tokens.get(ACCOUNT), suspension)
+        asking = asyncio.create_task(runtime.tokens.get(ACCOUNT))
 
-        async def ask(work: CancelledAt = work) -> None:
-            await work
+        async def run_and_cancel(
+            self: Refresh,
+            name: str,
+            generation: int,
+            *,
+            asking: "asyncio.Task[AccessToken]" = asking,
+            suspension: int = suspension,
+            **options: Any,
+        ) -> Account:
+            work = run(self, name, generation, **options)
+            return await CancelledAt(work, suspension, asking)
 
-        (outcome,) = await asyncio.gather(asyncio.create_task(ask()), return_exceptions=True)
-        if runtime.tokens._flights.under_way():
-            await asyncio.wait(runtime.tokens._flights.under_way())
-        token = await runtime.tokens.get(ACCOUNT)
+        with monkeypatch.context() as patch:
+            patch.setattr(Refresh, "run", run_and_cancel)
+            (outcome,) = await asyncio.gather(asking, return_exceptions=True)
+            await runtime.tokens._flights.drain()
         after = await runtime.accounts.require(ACCOUNT)
-        assert runtime.accounts.open_access_token(after).reveal() == token.value
         assert (after.generation, after.lease) == (before.generation + 1, None)
+        token = await runtime.tokens.get(ACCOUNT)
+        assert runtime.accounts.open_access_token(after).reveal() == token.value
         assert bench.refreshes == suspension
-        if outcome is None:
+        if isinstance(outcome, AccessToken):
             break
         assert isinstance(outcome, asyncio.CancelledError)
-    assert suspension > 2, "it was cancelled nowhere"
+    assert suspension > 5, "it was cancelled hardly anywhere"
     assert bench.simulator.ledger.count(outcome="reuse_detected") == 0
 
 
