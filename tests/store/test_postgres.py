@@ -1,8 +1,11 @@
 """Postgres as it is used here: durable, in nobody's way, and away for a while without harm."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Iterator
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
@@ -23,6 +26,7 @@ from connector.testing import (
 from tests.postgres import OwnServer, PostgresServer, connect, own_server
 
 from .conftest import OpenDatabase
+from .relay import relay
 from .scenarios import KEY
 
 
@@ -83,6 +87,36 @@ async def test_the_operators_own_options_are_kept(url: URL, clock: FixedClock) -
                 assert path.scalar_one() == "pg_temp"
                 timeout = await connection.execute(text("SHOW statement_timeout"))
                 assert timeout.scalar_one() == "15s"
+        finally:
+            await database.aclose()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [({}, (10, 5, 3, 25_000)), ({"keepalives_idle": "60", "tcp_user_timeout": "0"}, (60, 5, 3, 0))],
+)
+async def test_a_host_that_is_gone_is_given_up(
+    url: URL, clock: FixedClock, query: dict[str, str], expected: tuple[int, ...]
+) -> None:
+    """What the kernel was told; a connection that is waited for could hang for hours else."""
+    async with relay(url) as network:
+        database = Database(network.url.update_query_dict(query), now=clock)
+        try:
+            async with database.read() as connection:
+                raw = (await connection.get_raw_connection()).driver_connection
+                assert isinstance(raw, psycopg.AsyncConnection)
+                with socket.socket(fileno=os.dup(raw.pgconn.socket)) as wire:
+                    assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+                    options = (
+                        wire.getsockopt(socket.IPPROTO_TCP, option)
+                        for option in (
+                            socket.TCP_KEEPIDLE,
+                            socket.TCP_KEEPINTVL,
+                            socket.TCP_KEEPCNT,
+                            socket.TCP_USER_TIMEOUT,
+                        )
+                    )
+                    assert tuple(options) == expected
         finally:
             await database.aclose()
 
