@@ -35,6 +35,7 @@ class KeptAnswers:
         self._thread = WorkerThread("journal")
         self._grants = grants
         self._late_tokens = late_tokens
+        self._unwritten: list[Record] = []  # for which not even the journal had room
 
     async def prepare(self) -> None:
         """See to it that an answer can be kept, whatever happens.
@@ -59,7 +60,11 @@ class KeptAnswers:
         Raises:
             TemporarilyUnavailable: the journal cannot be read, or the store cannot be written.
         """
-        record = await self._thread.run(lambda: self.journal.find(account.id, account.generation))
+        wanted = (account.id, account.generation)
+        for unwritten in self._unwritten:
+            if (unwritten.account_id, unwritten.generation) == wanted:
+                return await self._apply(unwritten)
+        record = await self._thread.run(lambda: self.journal.find(*wanted))
         return None if record is None else await self._apply(record)
 
     async def replay_held(self) -> list[str]:
@@ -72,7 +77,7 @@ class KeptAnswers:
         Raises:
             TemporarilyUnavailable: the store cannot be written; all is still held.
         """
-        held = self.journal.held()
+        held = [*self._unwritten, *self.journal.held()]
         return [record.account_id for record in held if await self._apply(record) is None]
 
     async def keep(
@@ -89,12 +94,19 @@ class KeptAnswers:
             The account as it will be.
 
         Raises:
-            TemporarilyUnavailable: the journal cannot be written either.
+            TemporarilyUnavailable: the journal cannot be written either; this process remembers
+                the answer, and tries again to write it to the store.
         """
         record = Record(
             account_id=write.account_id, generation=write.generation, payload=write.dump()
         )
-        await self._thread.run(lambda: self.journal.keep(record))
+        try:
+            await self._thread.run(lambda: self.journal.keep(record))
+        except errors.TemporarilyUnavailable as error:
+            self._unwritten.append(record)
+            extra = {"action": "journal.full", "account": account.name}
+            logger.error("the new tokens are in memory alone: %s", error, extra=extra)  # noqa: TRY400
+            raise
         logger.warning(
             "the new tokens are kept in the journal: %s",
             cause,
@@ -116,7 +128,10 @@ class KeptAnswers:
         renewed = await self._grants.apply(write)
         if renewed is None:
             await self._keep_late(write)
-        await self._thread.run(lambda: self.journal.settle(record))
+        if record in self._unwritten:
+            self._unwritten.remove(record)
+        else:
+            await self._thread.run(lambda: self.journal.settle(record))
         text = "written from the journal" if renewed else "the journal's tokens had been replaced"
         extra = {"action": "journal.replayed", "account": renewed.name if renewed else ""}
         logger.info(text, extra=extra)

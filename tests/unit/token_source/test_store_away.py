@@ -241,15 +241,39 @@ async def test_newer_tokens_are_not_overwritten(
 async def test_neither_store_nor_journal(
     bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is not durable is handed to nobody (I2)."""
+    """What is not durable is handed to nobody (I2); it is not thrown away either."""
     bench.clock.advance(3600)
 
     def fail(_self: Journal, _record: object) -> None:
         raise errors.TemporarilyUnavailable("the disk is full")
 
-    monkeypatch.setattr(Journal, "keep", fail)
-    with store_away(), pytest.raises(errors.TemporarilyUnavailable, match="the disk is full"):
-        await runtime.tokens.get(account.name)
+    with store_away(), monkeypatch.context() as patch:
+        patch.setattr(Journal, "keep", fail)
+        for _ in range(2):
+            with pytest.raises(errors.TemporarilyUnavailable):
+                await runtime.tokens.get(account.name)
+    assert bench.refreshes == 1
+    assert (await runtime.accounts.require(ACCOUNT)).generation == account.generation
+    await runtime.tokens.check_store()
+    assert (await runtime.accounts.require(ACCOUNT)).generation == account.generation + 1
+    assert (await runtime.tokens.get(account.name)).value
+    assert bench.refreshes == 1
+
+
+async def test_neither_store_nor_journal_until_somebody_asks(
+    bench: Workbench, runtime: Runtime, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.clock.advance(3600)
+
+    def fail(_self: Journal, _record: object) -> None:
+        raise errors.TemporarilyUnavailable("the disk is full")
+
+    with store_away(), monkeypatch.context() as patch:
+        patch.setattr(Journal, "keep", fail)
+        with pytest.raises(errors.TemporarilyUnavailable, match="the disk is full"):
+            await runtime.tokens.get(account.name)
+    assert (await runtime.tokens.get(account.name)).value
+    assert bench.refreshes == 1
 
 
 async def test_nothing_is_sent_where_no_answer_could_be_kept(
