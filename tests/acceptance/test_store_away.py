@@ -11,6 +11,7 @@ import resource
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
@@ -269,7 +270,9 @@ async def test_at_the_moment_of_commit_nothing_is_lost(
         # a living process finds what the dead one left, of one account; then another one begins
         tokens = served[0].tokens | served[1].tokens
         names = (*MINE, THEIRS[0])
+        began = time.monotonic()
         assert await ask_until_served(one, names) == {name: tokens[name] for name in names}
+        sys.stdout.write(f"{name}: served after {time.monotonic() - began:.2f} s\n")
         async with callers.one(bench.config) as third:
             given = await asyncio.gather(
                 *(ask_until_served(caller, MINE + THEIRS) for caller in (one, third))

@@ -114,9 +114,7 @@ class TestRetryAfter:
 
 
 class TestRegistration:
-    async def test_five_hundred_accounts_and_one_request(
-        self, bench: Workbench, runtime: Runtime
-    ) -> None:
+    async def test_forty_accounts_and_one_request(self, bench: Workbench, runtime: Runtime) -> None:
         names = await many(bench, runtime, 40)
         secret = bench.simulator.client.client_secret
         bench.simulator.change({"client_secret": "another"})
