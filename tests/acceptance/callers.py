@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -222,8 +223,21 @@ def _begin(order: dict[str, Any]) -> None:
     asyncio.run(_serve(order["socket"], order["config"]))
 
 
-def _main() -> None:
+def _import_all() -> None:
+    """Import what a Connector imports, drivers included, and open nothing."""
+    from sqlalchemy.engine import make_url
+
+    from connector.oauth.wire import make_transport
+    from connector.store.database import Database
+
     importlib.import_module("connector.connector")
+    make_transport()
+    for url in ("sqlite:////nowhere/vault.db", "postgresql://nobody@127.0.0.1:1/nothing"):
+        Database(make_url(url), now=time.time)
+
+
+def _main() -> None:
+    _import_all()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel clears away who has ended
     for line in sys.stdin:
         if os.fork() == 0:

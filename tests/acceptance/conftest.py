@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import URL
 
 from connector.simulator import Settings, Simulator
+from tests.postgres import PostgresServer
 
 from .callers import Callers
 from .installation import Installation
+from .vaults import vault_template
 
 
 @pytest.fixture
@@ -29,6 +32,22 @@ def callers() -> Iterator[Callers]:
     """The process that programs which ask for tokens are forked from."""
     with Callers.started() as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def postgres_template(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[URL]:
+    """A database with a vault in it, to be copied."""
+    with vault_template(postgres_server, tmp_path_factory.mktemp("template")) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_vault_url(postgres_server: PostgresServer, postgres_template: URL) -> Iterator[str]:
+    """The URL of a database with a vault in it, as a configuration has it."""
+    with postgres_server.database(template=postgres_template) as url:
+        yield url.render_as_string(hide_password=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

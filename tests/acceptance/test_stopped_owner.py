@@ -32,7 +32,7 @@ def postgres_or_none(request: pytest.FixtureRequest) -> str | None:
     """Where the vault is."""
     if request.param == "sqlite":
         return None
-    url: str = request.getfixturevalue("postgres_url")
+    url: str = request.getfixturevalue("postgres_vault_url")
     return url
 
 

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 import pytest
+from sqlalchemy.engine import URL, make_url
 
 from connector.simulator import Settings
 from tests.acceptance.callers import Caller, Callers, Heard
 from tests.acceptance.real_time import real_time_workbench
-from tests.postgres import OwnServer, PostgresServer, own_server
+from tests.acceptance.vaults import vault_template
+from tests.postgres import OwnServer, own_server
 from tests.store.relay import Relay, relay
 from tests.unit.workbench import REFRESH, Workbench
 
@@ -41,7 +43,7 @@ class Store(ABC):
 
     Attributes:
         folder: of the configuration.
-        postgres_url: of an empty database, where it is Postgres.
+        postgres_url: of its vault, where it is Postgres.
         users: processes that have it open.
     """
 
@@ -168,6 +170,15 @@ def mortal_server() -> Iterator[OwnServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def mortal_template(
+    mortal_server: OwnServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[URL]:
+    """A database on it with a vault in it, to be copied."""
+    with vault_template(mortal_server, tmp_path_factory.mktemp("template")) as url:
+        yield url
+
+
 STORES: Final = ("locked", "full", "limited", "killed", "frozen", "are lost", "are not answered")
 
 
@@ -186,12 +197,13 @@ async def opened_store(
                 yield Limited(folder)
             case "killed" | "frozen":
                 server: OwnServer = request.getfixturevalue("mortal_server")
-                database = stack.enter_context(server.database())
+                template: URL = request.getfixturevalue("mortal_template")
+                database = stack.enter_context(server.database(template=template))
                 url = database.render_as_string(hide_password=False)
                 yield (Killed if name == "killed" else Frozen)(folder, url, server)
             case "are lost" | "are not answered":
-                shared: PostgresServer = request.getfixturevalue("postgres_server")
-                async with relay(stack.enter_context(shared.database())) as network:
+                address: str = request.getfixturevalue("postgres_vault_url")
+                async with relay(make_url(address)) as network:
                     yield Cut(folder, network, name)
 
 
@@ -282,7 +294,7 @@ async def test_at_the_moment_of_commit_nothing_is_lost(
         await assert_nothing_is_lost(bench, tokens)
 
 
-@pytest.mark.parametrize("name", ["locked", "full", "killed", "are not answered"])
+@pytest.mark.parametrize("name", ["full", "killed", "are not answered"])
 async def test_at_the_moment_of_the_intent_nothing_is_sent(
     name: str, callers: Callers, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -22,14 +22,15 @@ from connector import errors
 from connector.account import Account
 from connector.oauth.token import AccessToken
 from connector.refresher import PROVIDER_CONCURRENCY, Refresher
-from connector.runtime import Runtime, open_runtime
+from connector.runtime import Runtime
 from connector.settings import load_settings
 from connector.simulator import Settings, Simulator
 from connector.store.tables import ACCOUNT as ACCOUNTS
 from connector.token_source.refresh import Refresh
+from tests.acceptance.vaults import vault_template
 from tests.cancelling import CancelledAt
 from tests.postgres import PostgresServer
-from tests.unit.workbench import ACCOUNT, Workbench, run_apart
+from tests.unit.workbench import ACCOUNT, Workbench
 
 HOUR: Final = 3600.0
 #: What may come instead of an answer; none of it says anything about the grant.
@@ -64,21 +65,12 @@ class HostClock:
 
 
 @pytest.fixture(scope="session")
-def postgres_vault(
+def vault(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[URL, Path]]:
-    """A database with a vault in it, and the vault's key, to be copied."""
-    folder = tmp_path_factory.mktemp("postgres-vault")
-    with postgres_server.database() as url, Simulator(Settings()) as simulator:
-        bench = Workbench(folder, simulator, simulator.clock)
-        use_postgres(bench, url)
-
-        async def make() -> None:
-            settings = load_settings(bench.config)
-            await (await open_runtime(settings, has_background=False, create=True)).aclose()
-
-        run_apart(make)
-        yield url, folder / "root.key"
+) -> Iterator[URL]:
+    """A database with a vault in it, to be copied."""
+    with vault_template(postgres_server, tmp_path_factory.mktemp("template")) as url:
+        yield url
 
 
 def use_postgres(bench: Workbench, url: URL) -> None:
@@ -95,10 +87,9 @@ def bench(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
         simulator = stack.enter_context(Simulator(settings))
         made = Workbench(tmp_path, simulator, simulator.clock)
         if kind == "postgres":
-            template, key = request.getfixturevalue("postgres_vault")
             server: PostgresServer = request.getfixturevalue("postgres_server")
+            template: URL = request.getfixturevalue("vault")
             use_postgres(made, stack.enter_context(server.database(template=template)))
-            shutil.copy2(key, tmp_path / "root.key")
         yield made
 
 
@@ -223,7 +214,7 @@ async def test_invalid_grant_ends_nothing_that_a_sibling_has_renewed(
 
 async def test_a_wrong_client_secret_touches_no_account(bench: Workbench, runtime: Runtime) -> None:
     """R24: after the first refusals the provider is left alone, by the refresher and by callers."""
-    names = await connect(bench, runtime, 60)
+    names = await connect(bench, runtime, 40)
     for name in names:
         await runtime.tokens.get(name)
     await runtime.tokens.check_store()
