@@ -15,13 +15,18 @@ _SETTLEMENT: Final = of(
     "connector/token_source/settlement.py",
     (
         "a token is durable before anybody gets it",
-        "            renewed = await self._grants.apply(write)\n",
+        "            renewed = await self._apply(write)\n",
         (
-            "            import asyncio\n\n"
-            "            self.later = asyncio.create_task(self._grants.apply(write))\n"
+            "            self.later = asyncio.create_task(self._apply(write))\n"
             "            renewed = write.applied_to(account)\n"
         ),
         (_AWAY, _KILLS),
+    ),
+    (
+        "a database that hangs is as good as away",
+        "            async with asyncio.timeout(COMMIT_PATIENCE):\n",
+        "            async with asyncio.timeout(None):\n",
+        f"{_AWAY}::test_a_database_that_hangs_is_as_good_as_away",
     ),
     (
         "what cannot be written to the store is written to the journal",
@@ -114,25 +119,39 @@ _KEPT: Final = of(
     (
         "a journal slot is cleared only after the commit",
         (
-            "        renewed = await self._grants.apply(write)\n"
-            "        await self._thread.run(lambda: self.journal.settle(record))\n"
+            "        renewed = await self._grants.apply(write)\n        if renewed is None:\n"
+            "            await self._keep_late(write)\n        if record in self._unwritten:\n"
+            "            self._unwritten.remove(record)\n        else:\n"
+            "            await self._thread.run(lambda: self.journal.settle(record))\n"
         ),
         (
-            "        await self._thread.run(lambda: self.journal.settle(record))\n"
-            "        renewed = await self._grants.apply(write)\n"
+            "        if record in self._unwritten:\n"
+            "            self._unwritten.remove(record)\n        else:\n"
+            "            await self._thread.run(lambda: self.journal.settle(record))\n"
+            "        renewed = await self._grants.apply(write)\n        if renewed is None:\n"
+            "            await self._keep_late(write)\n"
         ),
         (_AWAY, _KILLS),
     ),
     (
         "what was written is settled in the journal",
-        "        await self._thread.run(lambda: self.journal.settle(record))\n",
-        "",
+        "            await self._thread.run(lambda: self.journal.settle(record))\n",
+        "            pass\n",
         _AWAY,
     ),
     (
         "answers are kept one after the other",
-        "        await self._thread.run(lambda: self.journal.keep(record))\n",
-        ("        import asyncio\n\n        await asyncio.to_thread(self.journal.keep, record)\n"),
+        "            await self._thread.run(lambda: self.journal.keep(record))\n",
+        (
+            "            import asyncio\n\n"
+            "            await asyncio.to_thread(self.journal.keep, record)\n"
+        ),
+        _AWAY,
+    ),
+    (
+        "what not even the journal has room for is remembered",
+        "            self._unwritten.append(record)\n",
+        "",
         _AWAY,
     ),
     (

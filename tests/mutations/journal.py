@@ -14,19 +14,19 @@ JOURNAL: Final = Table(
         (
             "a record is synced before its length says that it is there",
             (
-                "            _write(self._descriptor, self._end + len(_END), head[len(_END) :] + body + _END)\n"
-                "            os.fsync(self._descriptor)\n"
+                "        _write(self._descriptor, self._end + len(_END), head[len(_END) :] + body + _END)\n"
+                "        os.fsync(self._descriptor)\n"
             ),
-            "            _write(self._descriptor, self._end + len(_END), head[len(_END) :] + body + _END)\n",
+            "        _write(self._descriptor, self._end + len(_END), head[len(_END) :] + body + _END)\n",
             _JOURNAL,
         ),
         (
             "a record is synced before anybody relies on it",
             (
-                "            _write(self._descriptor, self._end, head[: len(_END)])\n"
-                "            os.fsync(self._descriptor)\n"
+                "        _write(self._descriptor, self._end, head[: len(_END)])\n"
+                "        os.fsync(self._descriptor)\n"
             ),
-            "            _write(self._descriptor, self._end, head[: len(_END)])\n",
+            "        _write(self._descriptor, self._end, head[: len(_END)])\n",
             _JOURNAL,
         ),
         (
@@ -43,39 +43,26 @@ JOURNAL: Final = Table(
         ),
         (
             "what is settled stays settled",
-            "return [stored.record for stored in self._stored if not stored.is_settled]",
-            "return [stored.record for stored in self._stored]",
+            "[stored.record for stored in tuple(self._stored) if not stored.is_settled]",
+            "[stored.record for stored in tuple(self._stored)]",
             _JOURNAL,
         ),
         (
             "what is settled is said so in the file",
-            "                        _write(self._descriptor, stored.state_at, _SETTLED)\n",
-            "                        pass\n",
+            "                    _write(self._descriptor, stored.state_at, _SETTLED)\n",
+            "                    pass\n",
             _JOURNAL,
         ),
         (
-            "what others left is copied before it is let go of",
-            (
-                "        for record in left:\n            self.keep(record)\n        if left:\n"
-                "            _write(descriptor, 0, _MAGIC + _END)\n            os.fsync(descriptor)\n"
-            ),
-            (
-                "        if left:\n            _write(descriptor, 0, _MAGIC + _END)\n"
-                "            os.fsync(descriptor)\n        for record in left:\n"
-                "            self.keep(record)\n"
-            ),
-            (_JOURNAL, _KILLS),
-        ),
-        (
-            "what others have settled is not adopted",
-            "left = [stored.record for stored in _read(found) if not stored.is_settled]",
-            "left = [stored.record for stored in _read(found)]",
+            "what others left is held",
+            "                if file.held():\n                    self._adopted.append(file)\n",
+            "                if False:\n                    pass\n",
             _JOURNAL,
         ),
         (
-            "what was adopted is let go of",
-            "            _write(descriptor, 0, _MAGIC + _END)\n            os.fsync(descriptor)\n",
-            "            pass\n",
+            "what was adopted is let go of once it is settled",
+            "            self._adopted.remove(file)\n            file.close()\n",
+            "            self._adopted.remove(file)\n",
             _JOURNAL,
         ),
         (
@@ -92,7 +79,7 @@ JOURNAL: Final = Table(
         ),
         (
             "room is used again",
-            "        if self._descriptor is not None and self._stored and not self.held():\n",
+            "        if self._stored and not self.held():\n",
             "        if False:\n",
             _JOURNAL,
         ),

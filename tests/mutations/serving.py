@@ -165,9 +165,15 @@ _WATCH: Final = of(
     "connector/token_source/watch.py",
     (
         "a name that was given to another account is noticed",
-        "                remembered.account_id,\n                remembered.generation,\n",
-        "                versions.get(name, ('',))[0],\n                remembered.generation,\n",
+        'if found == (remembered.account_id, remembered.generation, "active"):',
+        'if found and found[1:] == (remembered.generation, "active"):',
         _MEMORY,
+    ),
+    (
+        "what came while memory was compared is left as it is",
+        " or self._memory.is_unverified(name):",
+        ":",
+        "tests/unit/token_source/test_store_away.py",
     ),
     (
         "after the store was away everything is compared",
