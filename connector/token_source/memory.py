@@ -9,6 +9,7 @@ The confirmation goes by the same clock as the end of a token. Where that is set
 served until the next confirmation; where it is set forward, likewise.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +18,22 @@ from connector.token_source.remembered import Remembered
 
 #: A change elsewhere is noticed within this many seconds.
 STALENESS_BOUND: Final = 2.0
+
+
+class _Entry:
+    """A token in memory: what a hit needs lies close together."""
+
+    __slots__ = ("fresh_until", "is_used", "remembered", "token")
+
+    def __init__(self, remembered: Remembered) -> None:
+        self.fresh_until = remembered.fresh_until
+        self.token = remembered.token
+        self.remembered = remembered
+        self.is_used = False
+
+    def is_version_of(self, remembered: Remembered) -> bool:
+        mine = self.remembered
+        return (mine.account_id, mine.generation) == (remembered.account_id, remembered.generation)
 
 
 class TokenMemory:
@@ -28,69 +45,72 @@ class TokenMemory:
 
     def __init__(self, *, now: Callable[[], float]) -> None:
         self._now = now
-        self._tokens: dict[str, Remembered] = {}
+        self._entries: dict[str, _Entry] = {}
         self._unverified: set[str] = set()
-        self._used: set[str] = set()
-        self._noted: dict[str, tuple[str, int]] = {}
+        self._used: deque[_Entry] = deque()
         self._confirmed_from = self._confirmed_until = 0.0
+        #: Before then the clock was set back, as the newest of all tokens shows.
+        self._fresh_from = float("-inf")
+        #: The later of the two, so that a hit compares once.
+        self._from = 0.0
 
     def hit(self, name: str, min_ttl: float | None = None) -> AccessToken | None:
         """Give a token that needs nothing done, or None; `fresh` spelled out, for speed."""
-        remembered = self._tokens.get(name)
-        if remembered is None:
+        entry = self._entries.get(name)
+        if entry is None:
             return None
         now = self._now()
         if (
             min_ttl is None
-            and remembered.fresh_from <= now < remembered.fresh_until
-            and self._confirmed_from <= now < self._confirmed_until
+            and self._from <= now < self._confirmed_until
+            and now < entry.fresh_until
         ):
-            if name not in self._used:
-                self._used.add(name)
-            return remembered.token
+            if not entry.is_used:
+                self._note(entry)
+            return entry.token
         found = self.fresh(name, min_ttl)
         return None if found is None else found.token
 
     def fresh(self, name: str, min_ttl: float | None = None) -> Remembered | None:
         """Give what is remembered where its token needs nothing done, or None."""
-        remembered = self._tokens.get(name)
+        entry = self._entries.get(name)
         now = self._now()
-        if remembered is None or not self._confirmed_from <= now < self._confirmed_until:
+        if entry is None or not self._confirmed_from <= now < self._confirmed_until:
             return None
+        remembered = entry.remembered
         if min_ttl is None:
             is_fresh = remembered.fresh_from <= now < remembered.fresh_until
         else:
             is_fresh = remembered.freshness(now, min_ttl) is Freshness.FRESH
         if not is_fresh:
             return None
-        self._used.add(name)
+        self._note(entry)
         return remembered
 
     def note_use(self, name: str) -> None:
         """Say that a token was given that was not served from here."""
-        self._used.add(name)
+        entry = self._entries.get(name)
+        if entry is not None:
+            self._note(entry)
 
     def take_used(self) -> list[Remembered]:
         """Give what was used for the first time since it was minted, and is told of only once."""
-        used, self._used = self._used, set()
         found = []
-        for name in used:
-            remembered = self._tokens.get(name)
-            if remembered is None or remembered.renew_at == float("inf"):
-                continue
-            version = (remembered.account_id, remembered.generation)
-            if self._noted.get(name) != version:
-                self._noted[name] = version
-                found.append(remembered)
+        while self._used:  # others add meanwhile
+            entry = self._used.popleft()
+            if entry.remembered.renew_at != float("inf"):
+                found.append(entry.remembered)
         return found
 
     def forget_noted(self) -> None:
         """Have everything that is used told of again: it could not be written down."""
-        self._noted.clear()
+        for entry in self._entries.values():
+            entry.is_used = False
 
     def get(self, name: str) -> Remembered | None:
         """Give what is remembered, confirmed or not."""
-        return self._tokens.get(name)
+        entry = self._entries.get(name)
+        return None if entry is None else entry.remembered
 
     def put(self, name: str, remembered: Remembered) -> Remembered:
         """Remember a token; until it is verified, `take_unverified` names it.
@@ -98,25 +118,30 @@ class TokenMemory:
         Returns:
             What is remembered now: a newer one of the same account stays.
         """
-        present = self._tokens.get(name)
+        present = self._entries.get(name)
         if (
             present is not None
-            and present.account_id == remembered.account_id
-            and present.generation > remembered.generation
+            and present.remembered.account_id == remembered.account_id
+            and present.remembered.generation > remembered.generation
         ):
-            return present
-        self._tokens[name] = remembered
+            return present.remembered
+        entry = _Entry(remembered)
+        entry.is_used = (
+            present is not None and present.is_used and present.is_version_of(remembered)
+        )
+        self._fresh_from = max(self._fresh_from, remembered.fresh_from)
+        self._from = max(self._confirmed_from, self._fresh_from)
+        self._entries[name] = entry
         self._unverified.add(name)
         return remembered
 
     def forget(self, name: str) -> None:
         """Forget a token."""
-        self._tokens.pop(name, None)
-        self._noted.pop(name, None)
+        self._entries.pop(name, None)
 
     def names(self) -> list[str]:
         """Give the names of all accounts with a remembered token."""
-        return list(self._tokens)
+        return list(self._entries)
 
     def take_unverified(self) -> list[str]:
         """Give the names that were remembered since the last call.
@@ -124,7 +149,7 @@ class TokenMemory:
         Between reading the store and remembering, somebody may have written: what is new here is
         compared with the store once more, even where nothing has changed since.
         """
-        names = [name for name in self._unverified if name in self._tokens]
+        names = [name for name in self._unverified if name in self._entries]
         self._unverified.clear()
         return names
 
@@ -134,7 +159,7 @@ class TokenMemory:
 
     def doubt(self) -> None:
         """Have everything that is remembered compared with the store."""
-        self._unverified.update(self._tokens)
+        self._unverified.update(self._entries)
 
     def moment(self) -> float:
         """Give the time on the clock of confirmations."""
@@ -148,3 +173,9 @@ class TokenMemory:
                 known.
         """
         self._confirmed_from, self._confirmed_until = asked_at, asked_at + STALENESS_BOUND
+        self._from = max(self._confirmed_from, self._fresh_from)
+
+    def _note(self, entry: _Entry) -> None:
+        if not entry.is_used:
+            entry.is_used = True
+            self._used.append(entry)

@@ -15,14 +15,14 @@ _TOKENS: Final = of(
     "connector/token_source/memory.py",
     (
         "no hit is given beyond the confirmation of memory",
-        "            and self._confirmed_from <= now < self._confirmed_until\n",
-        "",
+        "self._from <= now < self._confirmed_until and now < entry.fresh_until",
+        "now < entry.fresh_until",
         _MEMORY,
     ),
     (
         "nothing else is served from memory beyond its confirmation",
-        "if remembered is None or not self._confirmed_from <= now < self._confirmed_until:",
-        "if remembered is None:",
+        "if entry is None or not self._confirmed_from <= now < self._confirmed_until:",
+        "if entry is None:",
         _MEMORY,
     ),
     (
@@ -39,8 +39,8 @@ _TOKENS: Final = of(
     ),
     (
         "a hit tells that its token is used",
-        "                self._used.add(name)\n            return remembered.token\n",
-        "                pass\n            return remembered.token\n",
+        "                self._note(entry)\n            return entry.token\n",
+        "                pass\n            return entry.token\n",
         "tests/unit/token_source/test_memory.py::TestTokenMemory",
     ),
     (
@@ -51,13 +51,13 @@ _TOKENS: Final = of(
     ),
     (
         "what is newer stays in memory",
-        "            and present.generation > remembered.generation\n",
+        "            and present.remembered.generation > remembered.generation\n",
         "            and False\n",
         "tests/unit/token_source/test_memory.py::TestTokenMemory",
     ),
     (
         "another account of the same name replaces what is remembered",
-        "            and present.account_id == remembered.account_id\n",
+        "            and present.remembered.account_id == remembered.account_id\n",
         "",
         "tests/unit/token_source/test_memory.py::TestTokenMemory",
     ),
@@ -81,8 +81,8 @@ _TOKENS: Final = of(
     ),
     (
         "a use is written down once for each mint",
-        "            if self._noted.get(name) != version:\n",
-        "            if True:\n",
+        "        if not entry.is_used:\n            entry.is_used = True\n",
+        "        if True:\n",
         _REFRESHER,
     ),
 )
