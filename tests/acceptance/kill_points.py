@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from connector import journal
 from connector.errors import ConnectorError, TemporarilyUnavailable
 from connector.journal import Journal
 from connector.oauth import token_endpoint
@@ -203,13 +204,13 @@ _BACK: Final = (
     _durable(
         "what was kept is committed and not settled", _BEFORE(Journal, "settle"), is_stored=True
     ),
-    _durable("what was kept is settled and its room in use", _BEFORE(Journal, "_empty")),
+    _durable("what was kept is settled and its room in use", _BEFORE(journal._File, "_empty")),
     _durable("nothing is kept any more", at_the_end),
 )
 #: Or the next process finds what was kept.
 _FOUND: Final = (
-    _durable("what another one kept is about to be adopted", _BEFORE(Journal, "keep")),
-    _durable("what another one kept is there twice", _AFTER(Journal, "keep")),
+    _durable("what another one kept is about to be adopted", _BEFORE(journal, "_hold")),
+    _durable("what another one kept is held and not read", _AFTER(journal, "_hold")),
     _durable("what another one kept is adopted", at_the_end),
 )
 _FAILED: Final = Step(
