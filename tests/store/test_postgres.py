@@ -296,7 +296,7 @@ async def test_a_database_that_we_may_not_use_is_told(
 
 async def test_a_schema_that_was_dropped_under_us_is_told(stores: Stores, url: URL) -> None:
     with connect(url) as operator:
-        operator.execute("DROP TABLE account")
+        operator.execute("DROP TABLE account CASCADE")
     with pytest.raises(VaultSealed, match='relation "account" does not exist'):
         await stores.accounts.all()
 
