@@ -65,7 +65,10 @@ async def _measure(config: Path, registration: peers.Registration, answer: dict[
             contenders: list[Contender] = [
                 ("Connector.get_token", _same(connector.get_token, ACCOUNT)),
                 ("Connector.get_access_token", _same(connector.get_access_token, ACCOUNT)),
-                (f"Connector.get_token, {MANY:,} in random order", _each(connector.get_token, names)),
+                (
+                    f"Connector.get_token, {MANY:,} in random order",
+                    _each(connector.get_token, names),
+                ),
                 ("AsyncConnector.get_token", _awaited(asynchronous.get_token, ACCOUNT)),
                 *_floors(names),
                 *_synchronous_peers(registration, answer),

@@ -9,6 +9,7 @@ _FAILURES: Final = "tests/unit/token_source/test_failures.py"
 _AWAY: Final = "tests/unit/token_source/test_store_away.py"
 _GATE: Final = "tests/unit/token_source/test_gate.py"
 _TERMS: Final = "tests/unit/token_source/test_terms.py"
+_LATE_TESTS: Final = "tests/unit/token_source/test_late_tokens.py"
 _KILLS: Final = "tests/acceptance/test_kill_points.py"
 
 _SETTLEMENT: Final = of(
@@ -45,12 +46,6 @@ _SETTLEMENT: Final = of(
         "            check_refreshed(client, answer.tokens, account.grant.subject)\n",
         "            pass\n",
         _TERMS,
-    ),
-    (
-        "tokens that come after their account was revoked are revoked as well",
-        "        if is_destroyed and client.server.revocation is not None:\n",
-        "        if False:\n",
-        _FAILURES,
     ),
     (
         "a refusal after a lost answer is told as a lost rotation",
@@ -96,7 +91,7 @@ _SETTLEMENT: Final = of(
     ),
     (
         "an end that others were faster than is none",
-        "        if ended is None:\n            return await self._current(account.name)\n",
+        "        if ended is None:\n            return await self.late.current(account.name)\n",
         "        if ended is None:\n            raise consent_required(account)\n",
         _RACES,
     ),
@@ -276,7 +271,41 @@ _PROVIDERS: Final = of(
     ),
 )
 
+_LATE: Final = of(
+    "connector/token_source/late_tokens.py",
+    (
+        "tokens that come after their account was revoked are revoked as well",
+        "        if client.server.revocation is None:\n            return\n        late = {",
+        "        if True:\n            return\n        late = {",
+        _FAILURES,
+    ),
+    (
+        "a late token is kept beside the winner's",
+        "        elif await self._store.keep(write):\n",
+        "        elif False:\n",
+        _LATE_TESTS,
+    ),
+    (
+        "a late token takes the place of a winner that was refused",
+        "        elif self._is_refused_winner(current, write):\n",
+        "        elif False:\n",
+        _LATE_TESTS,
+    ),
+    (
+        "it takes the place of the very winner that it lost against",
+        "            and current.generation == write.generation + 1\n",
+        "",
+        _LATE_TESTS,
+    ),
+    (
+        "after a lost answer the late token that was sent is sent again",
+        "        return late if late is not None and self._was_sent(account, late) else own\n",
+        "        return own\n",
+        _LATE_TESTS,
+    ),
+)
+
 ANSWERS: Final = Table(
     title="What an answer does",
-    mutations=(*_SETTLEMENT, *_KEPT, *_VERDICT, *_BACKOFF, *_PROVIDERS),
+    mutations=(*_SETTLEMENT, *_LATE, *_KEPT, *_VERDICT, *_BACKOFF, *_PROVIDERS),
 )

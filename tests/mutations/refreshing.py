@@ -48,8 +48,8 @@ _REFRESH: Final = of(
     ),
     (
         "a provider that is to be left alone is not asked",
-        "await self.settlement.gate.check(account.provider)",
-        "pass",
+        "await (gate.look if ignore_backoff else gate.check)(account.provider)",
+        "await gate.look(account.provider)",
         _GATE,
     ),
     (

@@ -15,8 +15,8 @@ _TOKENS: Final = of(
     "connector/token_source/memory.py",
     (
         "no hit is given beyond the confirmation of memory",
-        "self._from <= now < self._confirmed_until and now < entry.fresh_until",
-        "now < entry.fresh_until",
+        "            and self._from <= now < self._confirmed_until\n",
+        "            and self._from <= now\n",
         _MEMORY,
     ),
     (
@@ -27,14 +27,14 @@ _TOKENS: Final = of(
     ),
     (
         "a clock that was set back ends a confirmation",
-        "if remembered is None or not self._confirmed_from <= now < self._confirmed_until:",
-        "if remembered is None or not now < self._confirmed_until:",
+        "if entry is None or not self._confirmed_from <= now < self._confirmed_until:",
+        "if entry is None or not now < self._confirmed_until:",
         _MEMORY,
     ),
     (
         "no hit is given where the clock was set back",
-        "            and remembered.fresh_from <= now < remembered.fresh_until\n",
-        "            and now < remembered.fresh_until\n",
+        "        self._from = max(self._confirmed_from, self._fresh_from)\n        self._entries",
+        "        self._from = self._confirmed_from\n        self._entries",
         "tests/unit/token_source/test_memory.py::TestTokenMemory",
     ),
     (

@@ -169,6 +169,29 @@ async def test_it_takes_the_place_of_one_that_was_refused_before_it_came(
 
 
 @pytest.mark.usefixtures("account")
+async def test_it_takes_the_place_of_no_later_one(bench: Workbench, runtime: Runtime) -> None:
+    """Two refreshes later it is older than the one before the last."""
+    bench.clock.advance(3600)
+    bench.fault("hold", when="after")
+    late = asyncio.create_task(runtime.tokens.get(ACCOUNT))
+    await bench.held()
+    bench.clock.advance(LEASE_DURATION + REPLAY_PERIOD)
+    async with bench.runtime() as sibling:
+        for _ in range(2):
+            await sibling.tokens.get(ACCOUNT)
+            bench.clock.advance(3600)
+        last = await sibling.accounts.require(ACCOUNT)
+        known(bench, sibling.accounts.open_refresh_token(last)).expires_at = bench.clock.now()
+        with pytest.raises(errors.ConsentRequired):
+            await sibling.tokens.get(ACCOUNT)
+    bench.release()
+    with pytest.raises(errors.ConsentRequired):
+        await late
+    current = await runtime.accounts.require(ACCOUNT)
+    assert (current.state_name, current.generation) == ("consent_required", last.generation)
+
+
+@pytest.mark.usefixtures("account")
 async def test_one_that_was_in_a_journal_is_kept_as_well(
     bench: Workbench, runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
