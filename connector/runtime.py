@@ -26,6 +26,7 @@ from connector.store.changes import ChangeWatch
 from connector.store.consents import ConsentStore
 from connector.store.database import Database, check_file, prepare_file
 from connector.store.due import DueStore
+from connector.store.generation_marks import GenerationMarks
 from connector.store.grants import GrantStore
 from connector.store.halts import HaltStore
 from connector.store.late_tokens import LateTokenStore
@@ -75,7 +76,8 @@ class Runtime:
         self.owner = new_owner()
         self.wire = Wire(make_transport(ca_file=settings.http.ca_file, proxy=settings.http.proxy))
         self.accounts = AccountStore(database, vault)
-        self.grants = GrantStore(database, vault)
+        self._marks = GenerationMarks(settings.vault.journal)
+        self.grants = GrantStore(database, vault, self._marks)
         self.revocations = RevocationStore(database, vault, self.accounts)
         self.runs = RunStore(database)
         self.due = DueStore(database)
@@ -156,6 +158,7 @@ class Runtime:
         await asyncio.gather(self.tokens.aclose(), self.consents.aclose())
         await self._changes.aclose()
         self._kept.close()
+        self._marks.close()
         await self.wire.aclose()
         await self.database.aclose()
 

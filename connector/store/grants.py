@@ -22,6 +22,7 @@ from connector.store.account_rows import (
     trouble_columns,
 )
 from connector.store.database import Database
+from connector.store.generation_marks import GenerationMarks
 from connector.store.grant_statements import (
     ACTIVATE,
     END,
@@ -82,9 +83,13 @@ class GrantStore:
     Args:
         database: where the accounts are.
         vault: what seals their tokens.
+        marks: where it is noted how far they have come.
     """
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, marks: GenerationMarks | None = None
+    ) -> None:
+        self._marks = marks
         self._database = database
         self._vault = vault
         self._group = GroupCommit(database)
@@ -124,7 +129,9 @@ class GrantStore:
             subject=consent.subject,
             subject_name=consent.subject_name,
         )
-        return await self._update_one(ACTIVATE, consented | _written(self.renewal(account, new)))
+        return self._marked(
+            await self._update_one(ACTIVATE, consented | _written(self.renewal(account, new)))
+        )
 
     def renewal(self, account: Account, new: NewTokens) -> PendingWrite:
         """Seal the tokens of a refresh for their place; `apply` writes them.
@@ -148,7 +155,7 @@ class GrantStore:
         The tokens of an owner that comes late count: they show that the grant lives, though another
         owner, whose copy of the old refresh token was refused meanwhile, has given it up.
         """
-        return await self._update_one(RENEW, _written(write))
+        return self._marked(await self._update_one(RENEW, _written(write)))
 
     async def renew(self, account: Account, new: NewTokens) -> Account | None:
         """Seal and write the tokens of a refresh; see `renewal` and `apply`."""
@@ -234,6 +241,15 @@ class GrantStore:
             refresh_token=new.refresh_token,
             extra=new.extra,
         )
+
+    def noted_generation(self, account: Account) -> int | None:
+        """Give the generation of newer tokens that this host has committed and the row has not."""
+        return None if self._marks is None else self._marks.newer(account.id, account.generation)
+
+    def _marked(self, written: Account | None) -> Account | None:
+        if written is not None and self._marks is not None:
+            self._marks.note(written.id, written.generation)
+        return written
 
     async def _update_one(
         self, statement: Statement, parameters: Mapping[str, object]

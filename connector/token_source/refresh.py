@@ -24,6 +24,7 @@ from connector.store.changes import UNCOUNTED, ChangeWatch
 from connector.store.grant_statements import LEASE_DURATION
 from connector.store.grants import GrantStore
 from connector.store.owner import boot_time
+from connector.token_source.gone_back import GoneBack
 from connector.token_source.late_tokens import Again
 from connector.token_source.sending import Sending
 from connector.token_source.settlement import Settlement
@@ -82,6 +83,7 @@ class Refresh:
         self._changes = changes
         self._wait = changes.wait
         self._rejected: dict[tuple[str, int], float] = {}
+        self._gone_back = GoneBack(grants)
 
     async def run(
         self,
@@ -119,6 +121,8 @@ class Refresh:
             if self._grants.lease_remaining(account, self._owner) <= 0:
                 if await self._unanswered(account) is not None:
                     continue
+                if not ignore_backoff:
+                    self._gone_back.check(account, client.provider)
                 gate = self.settlement.gate
                 await (gate.look if ignore_backoff else gate.check)(account.provider)
                 self._check_backoff(

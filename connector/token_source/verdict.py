@@ -20,7 +20,10 @@ from connector.token_source.backoff import backoff
 REGISTRATION_PAUSE: Final = 60.0
 #: RFC 6749 §5.2: the client is not known, or may not do this.
 REGISTRATION_ERRORS: Final = frozenset({"invalid_client", "unauthorized_client"})
-GRANT_ENDED: Final = "the provider ended the grant (invalid_grant)"
+GRANT_ENDED: Final = (
+    "the provider ended the grant (invalid_grant): it was revoked or has run out, or another"
+    " installation has used its refresh token"
+)
 ROTATION_LOST: Final = (
     "rotation lost: the answer to an earlier refresh never arrived, and the old token is refused"
 )

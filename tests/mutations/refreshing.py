@@ -272,7 +272,35 @@ _FLIGHTS: Final = of(
     ),
 )
 
+_MARKS: Final = "tests/unit/token_source/test_generation_marks.py"
+_GONE_BACK: Final = (
+    *of(
+        "connector/token_source/gone_back.py",
+        (
+            "a spent token of a database that has gone back is held",
+            "        raise TemporarilyUnavailable(message)\n",
+            "",
+            _MARKS,
+        ),
+        (
+            "what does not rotate is not held",
+            '        if provider.exchange is not None or provider.refresh_token.rotation == "none":\n',
+            "        if provider.exchange is not None:\n",
+            _MARKS,
+        ),
+    ),
+    *of(
+        "connector/store/grants.py",
+        (
+            "how far the tokens have come is noted outside the database",
+            "            self._marks.note(written.id, written.generation)\n",
+            "            pass\n",
+            "tests/store/test_refresh_path.py",
+        ),
+    ),
+)
+
 REFRESHING: Final = Table(
     title="Who sends, and when",
-    mutations=(*_REFRESH, *_SENDING, *_UNANSWERED_RULES, *_FLIGHTS),
+    mutations=(*_REFRESH, *_SENDING, *_UNANSWERED_RULES, *_FLIGHTS, *_GONE_BACK),
 )

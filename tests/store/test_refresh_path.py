@@ -319,13 +319,20 @@ async def test_a_database_that_has_gone_back_is_told(
     assert caplog.text.count("gone back") == 1
 
 
+@pytest.mark.parametrize("is_same_host", [True, False])
 async def test_of_two_vaults_that_share_a_grant_one_is_told(
-    kind: str, bench: Workbench, request: pytest.FixtureRequest, tmp_path: Path
+    kind: str,
+    bench: Workbench,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    is_same_host: bool,
 ) -> None:
     """R35, R36: a backup was put back, or a folder was copied; its refresh token has been spent.
 
-    Nothing older than what the vault holds is sent, and that once. The provider's word counts for
-    that account; grants that do not rotate go on.
+    On the host whose processes have written newer tokens nothing is sent until a person says so;
+    on another one the provider's word counts. Grants that do not rotate go on.
     """
     async with bench.runtime() as runtime:
         await bench.connect(runtime, "acme/rotating")
@@ -347,8 +354,18 @@ async def test_of_two_vaults_that_share_a_grant_one_is_told(
             shutil.move(tmp_path / "backup.db", tmp_path / "vault.db")
         else:
             use_postgres(bench, backup)
+        if not is_same_host:
+            (load_settings(bench.config).vault.journal / "generations.marks").unlink()
         before = bench.refreshes
         async with bench.runtime() as runtime:
+            if is_same_host:
+                for _ in range(3):
+                    with pytest.raises(errors.TemporarilyUnavailable, match="has gone back"):
+                        await runtime.tokens.get("acme/rotating")
+                assert bench.refreshes == before
+                assert caplog.text.count("the database has gone back") == 1
+                with pytest.raises(errors.ConsentRequired, match="another installation"):
+                    await runtime.tokens.refresh("acme/rotating", ignore_backoff=True)
             for _ in range(3):
                 with pytest.raises(errors.ConsentRequired, match="invalid_grant"):
                     await runtime.tokens.get("acme/rotating")

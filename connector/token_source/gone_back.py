@@ -1,0 +1,52 @@
+"""A database that has gone back holds spent refresh tokens: such grants are held for a person.
+
+A grant that does not rotate, or whose access token is exchanged, goes on as if nothing had been.
+"""
+
+import logging
+
+from connector.account import Account
+from connector.errors import TemporarilyUnavailable
+from connector.providers.provider import Provider
+from connector.store.grants import GrantStore
+
+logger = logging.getLogger(__name__)
+
+
+class GoneBack:
+    """Holds grants of which newer tokens are known to have been written.
+
+    Args:
+        grants: knows how far they had come.
+    """
+
+    def __init__(self, grants: GrantStore) -> None:
+        self._grants = grants
+        self._told: set[str] = set()
+
+    def check(self, account: Account, provider: Provider) -> None:
+        """Refuse to send a refresh token that has been replaced, until a person confirms.
+
+        Args:
+            account: as it is in the database.
+            provider: of the account.
+
+        Raises:
+            TemporarilyUnavailable: its tokens are older than those that were written last.
+        """
+        if provider.exchange is not None or provider.refresh_token.rotation == "none":
+            return
+        noted = self._grants.noted_generation(account)
+        if noted is None:
+            return
+        message = (
+            f"the database has gone back: the tokens of account {account.name} had been written"
+            f" {noted} times and now {account.generation} times. Its refresh token has been"
+            " replaced since, and to send it may end the grant. Restore a newer backup, or try it:"
+            f" connector refresh {account.name}"
+        )
+        if account.id not in self._told:
+            self._told.add(account.id)
+            extra = {"action": "store.went_back", "account": account.name}
+            logger.error(message, extra=extra)
+        raise TemporarilyUnavailable(message)
