@@ -8,6 +8,7 @@ import logging
 from connector.account import Account
 from connector.errors import TemporarilyUnavailable
 from connector.providers.provider import Provider
+from connector.store.accounts import AccountStore
 from connector.store.grants import GrantStore
 
 logger = logging.getLogger(__name__)
@@ -17,28 +18,37 @@ class GoneBack:
     """Holds grants of which newer tokens are known to have been written.
 
     Args:
+        accounts: reads them.
         grants: knows how far they had come.
     """
 
-    def __init__(self, grants: GrantStore) -> None:
+    def __init__(self, accounts: AccountStore, grants: GrantStore) -> None:
+        self._accounts = accounts
         self._grants = grants
         self._told: set[str] = set()
 
-    def check(self, account: Account, provider: Provider) -> None:
+    async def check(self, account: Account, provider: Provider) -> bool:
         """Refuse to send a refresh token that has been replaced, until a person confirms.
 
         Args:
             account: as it is in the database.
             provider: of the account.
 
+        Returns:
+            Whether it may be sent; else the account has newer tokens than those that were read.
+
         Raises:
             TemporarilyUnavailable: its tokens are older than those that were written last.
         """
         if provider.exchange is not None or provider.refresh_token.rotation == "none":
-            return
+            return True
         noted = self._grants.noted_generation(account)
         if noted is None:
-            return
+            return True
+        # what is noted was committed before: another process may just have written it
+        present = await self._accounts.require(account.name)
+        if present.id != account.id or present.generation >= noted:
+            return False
         message = (
             f"the database has gone back: the tokens of account {account.name} had been written"
             f" {noted} times and now {account.generation} times. Its refresh token has been"

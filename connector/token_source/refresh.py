@@ -83,7 +83,7 @@ class Refresh:
         self._changes = changes
         self._wait = changes.wait
         self._rejected: dict[tuple[str, int], float] = {}
-        self._gone_back = GoneBack(grants)
+        self._gone_back = GoneBack(accounts, grants)
 
     async def run(
         self,
@@ -121,8 +121,8 @@ class Refresh:
             if self._grants.lease_remaining(account, self._owner) <= 0:
                 if await self._unanswered(account) is not None:
                     continue
-                if not ignore_backoff:
-                    self._gone_back.check(account, client.provider)
+                if not ignore_backoff and not await self._gone_back.check(account, client.provider):
+                    continue
                 gate = self.settlement.gate
                 await (gate.look if ignore_backoff else gate.check)(account.provider)
                 self._check_backoff(

@@ -95,3 +95,14 @@ async def test_only_what_rotates_is_held(bench: Workbench, rotation: str) -> Non
         else:
             with pytest.raises(errors.TemporarilyUnavailable, match="gone back"):
                 await runtime.tokens.get(ACCOUNT)
+
+
+async def test_what_another_process_has_just_written_is_no_going_back(bench: Workbench) -> None:
+    """The refresher claims an account, and somebody refreshes it before its turn comes."""
+    async with bench.runtime() as runtime, bench.runtime() as sibling:
+        account = await bench.connect(runtime)
+        bench.clock.advance(3600)
+        token = await sibling.tokens.get(ACCOUNT)
+        await runtime.tokens.refresh_due(account)
+        assert await runtime.tokens.get(ACCOUNT) == token
+    assert bench.refreshes == 1
