@@ -275,15 +275,22 @@ def _read(data: bytes) -> Iterator[_Stored]:
         body = data[place + _HEAD.size : place + _HEAD.size + length]
         if length == 0 or len(body) < length or hashlib.sha256(body).digest() != digest:
             return
-        header, _, payload = body.partition(b"\n")
-        names = json.loads(header)
-        end = place + _HEAD.size + length
-        yield _Stored(
-            record=Record(
-                account_id=names["account_id"], generation=names["generation"], payload=payload
-            ),
-            state_at=place + len(_END),
-            is_settled=state == _SETTLED,
-            end=end,
-        )
+        end, record = place + _HEAD.size + length, _record(body)
+        if record is not None:
+            state_at = place + len(_END)
+            is_settled = state == _SETTLED
+            yield _Stored(record=record, state_at=state_at, is_settled=is_settled, end=end)
         place = end
+
+
+def _record(body: bytes) -> Record | None:
+    """Read a record's body; None where it is not ours, though its digest fits."""
+    header, _, payload = body.partition(b"\n")
+    try:
+        names = json.loads(header)
+        account_id, generation = names["account_id"], names["generation"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    if type(account_id) is not str or type(generation) is not int:
+        return None
+    return Record(account_id=account_id, generation=generation, payload=payload)
