@@ -82,11 +82,13 @@ class PendingWrite:
                 raise ValueError(f"version {found['version']} is not known")
             terms = dict(found["terms"])
             scope = terms.pop("scope")
+            if not isinstance(scope, list | None):
+                raise ValueError("no write of tokens: the scope is no list")
             sealed: dict[str, Any] = {
                 name: None if value is None else base64.b64decode(value, validate=True)
                 for name, value in found["sealed"].items()
             }
-            return cls(
+            write = cls(
                 account_id=found["account_id"],
                 generation=found["generation"],
                 terms=Terms(scope=None if scope is None else tuple(scope), **terms),
@@ -94,5 +96,32 @@ class PendingWrite:
                 due_at=found["due_at"],
                 is_rotated=found.get("is_rotated") is True,  # earlier versions did not say
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"no write of tokens: {error!r}") from None
+        if not _is_writable(write):
+            raise ValueError("no write of tokens: a value is of another kind")
+        return write
+
+
+def _is_writable(write: PendingWrite) -> bool:
+    """Tell whether each value is of a kind that its column can hold: JSON can say any other."""
+    terms = write.terms
+    texts = (write.account_id, terms.token_type, *(terms.scope or ()))
+    times = (terms.minted_at, terms.consented_at)
+    optional = (terms.expires_at, terms.lifetime, terms.consent_ends_at, write.due_at)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(_is_number(time) for time in times)
+        and all(time is None or _is_number(time) for time in optional)
+        and _is_integer(write.generation)
+        and isinstance(write.sealed.access_token, bytes)
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or _is_integer(value)
+
+
+def _is_integer(value: object) -> bool:
+    """Tell whether a value is an integer of a database: 64 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
