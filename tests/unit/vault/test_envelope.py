@@ -1,10 +1,11 @@
 """The envelope: its bytes for good, and what does not open."""
 
+import dataclasses
 import itertools
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from connector.vault.envelope import NotOpened, Place, _associated_data, key_id_of, seal, unseal
@@ -147,6 +148,32 @@ def test_two_places_are_never_the_same_to_the_cipher(
     header = b"\1\0\0\0\1"
     data = _associated_data(header, store_id, one)
     assert (data == _associated_data(header, other_store_id, other)) is is_same
+
+
+@given(plaintext=st.binary(max_size=60), place=places, mask=st.integers(1, 255), data=st.data())
+def test_with_any_byte_changed_it_does_not_open(
+    plaintext: bytes, place: Place, mask: int, data: st.DataObject
+) -> None:
+    changed = bytearray(_seal(plaintext, place))
+    changed[data.draw(st.integers(0, len(changed) - 1))] ^= mask
+    with pytest.raises(NotOpened):
+        _unseal(bytes(changed), place)
+
+
+@given(one=places, field=st.sampled_from(("table", "row", "field", "generation")), other=places)
+def test_moved_to_any_other_place_it_does_not_open(one: Place, field: str, other: Place) -> None:
+    """By one of its words alone, and by all of them."""
+    for moved in (other, dataclasses.replace(one, **{field: getattr(other, field)})):
+        if moved != one:
+            with pytest.raises(NotOpened):
+                _unseal(_seal(b"refresh-1", one), moved)
+
+
+@given(place=places, store_id=words, other=words)
+def test_in_any_other_store_it_does_not_open(place: Place, store_id: str, other: str) -> None:
+    assume(store_id != other)
+    with pytest.raises(NotOpened):
+        _unseal(_seal(b"refresh-1", place, store_id=store_id), place, store_id=other)
 
 
 @given(st.binary(max_size=200))
