@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo test check unit bench mutations docs lock clean
+.PHONY: demo test check unit bench mutations fuzz docs lock clean
 
 demo: $(VENV)/.runtime  ## run the whole story on this machine, against the simulator
 	@$(BIN)/connector demo
@@ -31,10 +31,13 @@ bench: $(VENV)/.bench  ## the benchmark tables, peers measured in the same run
 mutations: $(VENV)/.dev  ## take out one guard after another, and see that a test notices
 	$(BIN)/python -m tests.mutations --write
 
+fuzz: $(VENV)/.fuzz  ## a minute of coverage-guided fuzzing for each parser of stored or foreign bytes
+	$(BIN)/python -m tests.fuzz
+
 docs: $(VENV)/.dev  ## regenerate docs/reference from the code
 	$(BIN)/python -m tests.reference --write
 
-lock: $(VENV)/.dev  ## resolve the two lock files anew
+lock: $(VENV)/.dev  ## resolve the lock files anew
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	  --upgrade --python-version 3.11 --group build --extra postgres pyproject.toml -o requirements/runtime.lock
@@ -44,9 +47,15 @@ lock: $(VENV)/.dev  ## resolve the two lock files anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 --group bench pyproject.toml \
 	  -c requirements/dev.lock -o requirements/bench.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --group fuzz -c requirements/dev.lock -o requirements/fuzz.lock
 
 $(VENV)/.bench: requirements/bench.lock $(VENV)/.dev
 	$(INSTALL) -r requirements/bench.lock
+	@touch $@
+
+$(VENV)/.fuzz: requirements/fuzz.lock $(VENV)/.dev
+	$(INSTALL) -r requirements/fuzz.lock
 	@touch $@
 
 clean:
