@@ -1,5 +1,6 @@
 """The daemon over its sockets: who may call, what it answers, and the consents that it takes."""
 
+import resource
 import signal
 import stat
 import subprocess
@@ -173,6 +174,18 @@ class TestAccess:
         installation.serve()
         mode = (installation.folder / "connector.sock").stat().st_mode
         assert stat.S_IMODE(mode) == 0o600
+
+    @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux tells of another process")
+    def test_the_daemon_writes_no_core_file(self, installation: Installation) -> None:
+        """CHECKLIST 168: it would hold the vault's keys."""
+        before, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        assert hard != 0, "nothing could be seen"
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+        try:
+            daemon = installation.serve()
+        finally:
+            resource.setrlimit(resource.RLIMIT_CORE, (before, hard))
+        assert resource.prlimit(daemon.pid, resource.RLIMIT_CORE)[0] == 0
 
     def test_tcp_needs_a_key(self, installation: Installation, tcp: httpx2.Client) -> None:
         installation.connect("ads", "acme/ads")

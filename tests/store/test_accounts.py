@@ -1,8 +1,9 @@
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 
 from connector.errors import UnknownAccount, VaultSealed
 from connector.secret import Secret
+from connector.store.tables import ACCOUNT
 from connector.testing import SOME_TIME, Stores, connected, some_tokens
 
 from .worker import Crew
@@ -144,6 +145,28 @@ async def test_a_row_put_back_to_an_older_generation_does_not_open(stores: Store
         )
     with pytest.raises(VaultSealed, match="generation 2"):
         stores.accounts.open_access_token(await stores.accounts.require("acme/one"))
+
+
+async def test_a_row_put_back_whole_opens(stores: Stores) -> None:
+    """A limit, told in docs/threat-model.md: nothing outside the database says how old it is."""
+    old = await connected(stores, "acme/one")
+    async with stores.database.read() as connection:
+        row = (await connection.execute(select(ACCOUNT))).one()._asdict()
+    await stores.grants.renew(old, some_tokens("2"))
+    async with stores.database.write() as connection:
+        await connection.execute(update(ACCOUNT).values(row))
+    put_back = await stores.accounts.require("acme/one")
+    assert stores.accounts.open_refresh_token(put_back) == Secret("refresh-1")
+
+
+async def test_names_are_not_bound_to_tokens(stores: Stores) -> None:
+    """A limit, told in docs/threat-model.md: a row is sealed by its identifier, to be renamed."""
+    one = await connected(stores, "acme/one")
+    async with stores.database.write() as connection:
+        await connection.execute(text("UPDATE account SET name = 'acme/two'"))
+    renamed = await stores.accounts.require("acme/two")
+    assert renamed.id == one.id
+    assert stores.accounts.open_access_token(renamed) == Secret("access-1")
 
 
 async def test_access_and_refresh_token_cannot_change_places(stores: Stores) -> None:

@@ -70,11 +70,16 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+def named_tests(text: str) -> list[str]:
+    """Give the tests that a text names."""
+    return re.findall(r"`([\w/]+\.py::[\w:]+)`", text)
+
+
 def rows_of_the_fault_matrix() -> dict[str, list[str]]:
     """Give the tests that the page names, by row."""
     page = (ROOT / "docs" / "fault-matrix.md").read_text()
     rows = re.findall(r"^\| ([RI]\d+) \|(.*)\|$", page, re.MULTILINE)
-    return {row: re.findall(r"`([\w/]+\.py::[\w:]+)`", text) for row, text in rows}
+    return {row: named_tests(text) for row, text in rows}
 
 
 def names_in(path: Path) -> set[str]:
@@ -102,9 +107,23 @@ def test_the_fault_matrix_has_every_row() -> None:
 @pytest.mark.parametrize(("row", "tests"), rows_of_the_fault_matrix().items())
 def test_the_tests_of_the_fault_matrix_are_there(row: str, tests: list[str]) -> None:
     assert tests, row
-    for test in tests:
-        path, _, name = test.partition("::")
-        assert name in names_in(ROOT / "tests" / path), test
+    assert missing_of(tests) == []
+
+
+def test_what_the_threat_model_claims_is_shown() -> None:
+    page = (ROOT / "docs" / "threat-model.md").read_text()
+    held, _, limits = page.partition("## What does not hold")
+    rows = re.findall(r"^\| (?!against whom|seal \|).*\|$", held, re.MULTILINE)
+    assert len(rows) > 15
+    assert [row for row in rows if not named_tests(row)] == []
+    assert missing_of(named_tests(held) + named_tests(limits)) == []
+    assert named_tests(limits)
+
+
+def missing_of(tests: list[str]) -> list[str]:
+    """Give those that are not there."""
+    parts = [(test, *test.split("::", 1)) for test in tests]
+    return [test for test, path, name in parts if name not in names_in(ROOT / "tests" / path)]
 
 
 def test_the_readme_names_only_commands_that_are_there() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -85,3 +86,15 @@ def test_interrupted_while_the_database_opens(
     monkeypatch.setattr("connector.runtime.migrate", interrupted)
     assert commands.run("accounts") == 130
     assert (commands.out, commands.err.strip()) == ("", "")
+
+
+def test_a_command_that_opens_the_vault_writes_no_core_file(commands: Commands) -> None:
+    """CHECKLIST 168: it would hold the vault's keys."""
+    before, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    assert hard != 0, "nothing could be seen"
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    try:
+        assert commands.run("accounts") == 0
+        assert resource.getrlimit(resource.RLIMIT_CORE) == (0, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (before, hard))
