@@ -8,8 +8,10 @@ by its id alone, never by trial (AES-GCM does not commit to its key). Nonces are
 (NIST SP 800-38D §8.2.2).
 """
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +22,8 @@ KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 _HEADER_BYTES: Final = 1 + 4
+_NONCE_END: Final = _HEADER_BYTES + NONCE_BYTES
+_LENGTH: Final = struct.Struct(">I").pack
 
 
 class NotOpened(Exception):
@@ -76,10 +80,7 @@ def key_id_of(sealed: bytes) -> int:
     Raises:
         NotOpened: it is no envelope of a version that is known here.
     """
-    if len(sealed) < _HEADER_BYTES + NONCE_BYTES + TAG_BYTES:
-        raise NotOpened("too short")
-    if sealed[0] != VERSION:
-        raise NotOpened("of an unknown version")
+    _check_form(sealed)
     return int.from_bytes(sealed[1:_HEADER_BYTES], "big")
 
 
@@ -95,18 +96,39 @@ def unseal(sealed: bytes, *, key: AESGCM, store_id: str, place: Place) -> bytes:
     Raises:
         NotOpened: it is no envelope, was changed, or belongs to another place or key.
     """
-    key_id_of(sealed)  # its version and length
-    header, rest = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES:]
+    _check_form(sealed)
+    data = _associated_data(sealed[:_HEADER_BYTES], store_id, place)
     try:
-        return key.decrypt(
-            rest[:NONCE_BYTES], rest[NONCE_BYTES:], _associated_data(header, store_id, place)
-        )
+        return key.decrypt(sealed[_HEADER_BYTES:_NONCE_END], sealed[_NONCE_END:], data)
     except InvalidTag:
         raise NotOpened("changed, or from another place") from None
 
 
+def _check_form(sealed: bytes) -> None:
+    if len(sealed) < _NONCE_END + TAG_BYTES:
+        raise NotOpened("too short")
+    if sealed[0] != VERSION:
+        raise NotOpened("of an unknown version")
+
+
 def _associated_data(header: bytes, store_id: str, place: Place) -> bytes:
     """Encode the place so that no two places give the same bytes: every part has its length."""
-    parts = (store_id, place.table, place.row, place.field, str(place.generation))
-    encoded = [part.encode() for part in parts]
-    return header + b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    return b"".join(
+        (
+            header,
+            _name(store_id),
+            _name(place.table),
+            _part(place.row),
+            _name(place.field),
+            _part(str(place.generation)),
+        )
+    )
+
+
+def _part(text: str) -> bytes:
+    encoded = text.encode()
+    return _LENGTH(len(encoded)) + encoded
+
+
+#: A store has a handful of tables and columns: the names that come with every value.
+_name: Final = lru_cache(maxsize=64)(_part)
