@@ -8,7 +8,16 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
-BENCHMARKS = ("startup", "refresher", "cached", "single_flight", "slow_neighbour", "due", "memory")
+BENCHMARKS = (
+    "startup",
+    "refresher",
+    "cached",
+    "single_flight",
+    "slow_neighbour",
+    "due",
+    "memory",
+    "vault",
+)
 
 
 def main(names: Sequence[str] = ()) -> int:
