@@ -72,6 +72,7 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.database = database
+        self.vault = vault
         self.now = now
         self.owner = new_owner()
         self.wire = Wire(make_transport(ca_file=settings.http.ca_file, proxy=settings.http.proxy))
@@ -80,7 +81,7 @@ class Runtime:
         self.grants = GrantStore(database, vault, self._marks)
         self.revocations = RevocationStore(database, vault, self.accounts)
         self.runs = RunStore(database)
-        self.due = DueStore(database)
+        self.due = DueStore(database, vault)
         self._changes = ChangeWatch(database)
         self.directory = ProviderDirectory(
             settings.providers,

@@ -81,6 +81,11 @@ def read_account(row: Row[Any]) -> Account:
     )
 
 
+def sealed_values(row: Row[Any]) -> tuple[object, ...]:
+    """Give the sealed columns of a row as they are."""
+    return row.access_token_sealed, row.refresh_token_sealed, row.extra_sealed
+
+
 def seal_tokens(
     vault: Vault,
     account_id: str,

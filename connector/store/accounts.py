@@ -14,9 +14,10 @@ from connector.account import Account
 from connector.account_name import check_account_name
 from connector.errors import UnknownAccount, VaultSealed
 from connector.secret import Secret
-from connector.store.account_rows import place, read_account
+from connector.store.account_rows import place, read_account, sealed_values
 from connector.store.database import Database
 from connector.store.tables import ACCOUNT, AccountRow
+from connector.store.vault_keys import learn_keys_within
 from connector.vault.vault import Vault
 
 _BY_NAME: Final = select(ACCOUNT).where(ACCOUNT.c.name == bindparam("account_name"))
@@ -46,7 +47,7 @@ class AccountStore:
             check_account_name(name)
         except ValueError:  # nothing bears such a name, and Postgres would choke on some
             return None
-        return await self._database.look_up(lambda connection: _find(connection, name))
+        return await self._database.look_up(lambda connection: self._find(connection, name))
 
     async def require(self, name: str) -> Account:
         """Give an account by name.
@@ -64,8 +65,11 @@ class AccountStore:
     async def all(self) -> list[Account]:
         """Give all accounts, by name."""
         async with self._database.read() as connection:
-            rows = await connection.execute(select(AccountRow).order_by(col(AccountRow.name)))
-            return [read_account(row) for row in rows]
+            query = select(AccountRow).order_by(col(AccountRow.name))
+            rows = (await connection.execute(query)).all()
+            sealed = (value for row in rows for value in sealed_values(row))
+            await connection.run_sync(learn_keys_within, self._vault, sealed)
+        return [read_account(row) for row in rows]
 
     async def versions(self, names: list[str]) -> dict[str, tuple[str, int, str]]:
         """Give identifier, generation and state of accounts, for what memory must forget."""
@@ -158,6 +162,13 @@ class AccountStore:
         """Give the keyed digest by which a token is referred to."""
         return self._vault.fingerprint(secret)
 
+    def _find(self, connection: Connection, name: str) -> Account | None:
+        row = connection.execute(_BY_NAME, {"account_name": name}).one_or_none()
+        if row is None:
+            return None
+        learn_keys_within(connection, self._vault, sealed_values(row))
+        return read_account(row)
+
     def _open(self, account: Account, field: str) -> Secret:
         grant = account.grant
         assert grant is not None  # noqa: S101 - callers have looked
@@ -170,8 +181,3 @@ class AccountStore:
 
 def _all(query: Executable) -> Callable[[Connection], Sequence[Any]]:
     return lambda connection: connection.execute(query).all()
-
-
-def _find(connection: Connection, name: str) -> Account | None:
-    row = connection.execute(_BY_NAME, {"account_name": name}).one_or_none()
-    return None if row is None else read_account(row)

@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from connector.store.database import Database
 from connector.store.tables import ConsentRow
+from connector.store.vault_keys import learn_keys_within
 from connector.vault.envelope import Place
 from connector.vault.vault import Vault
 
@@ -124,7 +125,10 @@ class ConsentStore:
     async def _one(self, *conditions: ColumnElement[bool]) -> ConsentRecord | None:
         async with self._database.read() as connection:
             row = (await connection.execute(select(ConsentRow).where(*conditions))).one_or_none()
-        return None if row is None else self._read(row)
+            if row is None:
+                return None
+            await connection.run_sync(learn_keys_within, self._vault, [row.request_sealed])
+        return self._read(row)
 
     async def _update(
         self, record: ConsentRecord, values: dict[str, object], *conditions: ColumnElement[bool]

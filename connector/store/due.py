@@ -13,9 +13,11 @@ from sqlalchemy import Connection, Executable, Select, bindparam, or_, select, u
 from sqlmodel import col
 
 from connector.account import Account
-from connector.store.account_rows import read_account
+from connector.store.account_rows import read_account, sealed_values
 from connector.store.database import Database
 from connector.store.tables import ACCOUNT, AccountRow
+from connector.store.vault_keys import learn_keys_within
+from connector.vault.vault import Vault
 
 #: A claimed account is taken up by nobody else for so long: more than a refresh takes (45 s).
 CLAIM_TIME: Final = 60.0
@@ -54,10 +56,12 @@ class DueStore:
 
     Args:
         database: where the accounts are.
+        vault: what will open their tokens.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
+        self._vault = vault
 
     async def claim(self, *, now: float, limit: int) -> list[Account]:
         """Claim accounts that are due, the longest overdue first.
@@ -74,13 +78,16 @@ class DueStore:
         due = find_due(now, limit).with_for_update(skip_locked=True)
         async with self._database.write() as connection:
             ids = (await connection.execute(due)).scalars().all()
-            rows = await connection.execute(
+            claimed = await connection.execute(
                 update(ACCOUNT)
                 .where(ACCOUNT.c.id.in_(ids))
                 .values(due_at=now + CLAIM_TIME)
                 .returning(*ACCOUNT.c)
             )
-            return [read_account(row) for row in rows]
+            rows = claimed.all()
+            sealed = (value for row in rows for value in sealed_values(row))
+            await connection.run_sync(learn_keys_within, self._vault, sealed)
+        return [read_account(row) for row in rows]
 
     async def note_used(self, used: Sequence[Used]) -> None:
         """Have tokens renewed ahead that were used; an earlier due time stays."""

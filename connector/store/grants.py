@@ -7,8 +7,9 @@ attempt, so that after a crash it is known what was sent. No transaction is held
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Update, update
+from sqlalchemy import Connection, Row, Update, update
 
 from connector.account import Account, Attempt, SealedTokens, Terms, Trouble
 from connector.oauth.token import TokenSet
@@ -18,6 +19,7 @@ from connector.store.account_rows import (
     read_account,
     seal_tokens,
     sealed_columns,
+    sealed_values,
     terms_columns,
     trouble_columns,
 )
@@ -38,6 +40,7 @@ from connector.store.group_commit import GroupCommit
 from connector.store.owner import is_gone
 from connector.store.pending_write import PendingWrite
 from connector.store.tables import ACCOUNT
+from connector.store.vault_keys import learn_keys_within
 from connector.vault.vault import Vault
 
 
@@ -92,7 +95,7 @@ class GrantStore:
         self._marks = marks
         self._database = database
         self._vault = vault
-        self._group = GroupCommit(database)
+        self._group = GroupCommit(database, self._learn_keys)
         self._take_lease = take_lease(database.lease_clock)
 
     def lease_remaining(self, account: Account, owner: str | None = None) -> float:
@@ -256,6 +259,10 @@ class GrantStore:
     ) -> Account | None:
         row = await self._group.execute(statement, parameters)
         return None if row is None else read_account(row)
+
+    def _learn_keys(self, connection: Connection, row: Row[Any]) -> None:
+        """Take in the keys of what is about to be given, while nothing of it is committed yet."""
+        learn_keys_within(connection, self._vault, sealed_values(row))
 
 
 def same_generation(account: Account) -> Update:

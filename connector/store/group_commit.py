@@ -8,7 +8,7 @@ are locked in the order of their accounts, so that two processes never wait for 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,10 +36,14 @@ class GroupCommit:
 
     Args:
         database: where.
+        on_row: is given each row that was written, in the transaction, before its commit.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, on_row: Callable[[Connection, Row[Any]], None] | None = None
+    ) -> None:
         self._database = database
+        self._on_row = on_row
         self._asked: list[_Asked] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -103,10 +107,14 @@ class GroupCommit:
 
     def _all(self, connection: Connection, group: list[_Asked]) -> list[Result]:
         clock = self._database.clock_parameters()
-        return [
+        rows = [
             connection.execute(asked.statement, {**asked.parameters, **clock}).one_or_none()
             for asked in group
         ]
+        for row in rows:
+            if row is not None and self._on_row is not None:
+                self._on_row(connection, row)
+        return rows
 
 
 def _order(asked: _Asked) -> str:

@@ -22,6 +22,7 @@ from connector.store.account_rows import place
 from connector.store.database import Database
 from connector.store.pending_write import PendingWrite
 from connector.store.tables import ACCOUNT, LateTokenRow
+from connector.store.vault_keys import learn_keys, learn_keys_within
 from connector.vault.envelope import Place
 from connector.vault.vault import Vault
 
@@ -61,6 +62,7 @@ class LateTokenStore:
         if sealed is None or not write.is_rotated:
             return False
         own = place(write.account_id, _FIELD, generation)
+        await learn_keys(self._database, self._vault, [sealed])
         token = self._vault.open_secret(sealed, own)
         row = {
             "account_id": write.account_id,
@@ -101,6 +103,7 @@ class LateTokenStore:
         sealed = row.scalar()
         if sealed is None:
             return None
+        await connection.run_sync(learn_keys_within, self._vault, [sealed])
         try:
             return self._vault.open_secret(bytes(sealed), _place(account.id, account.generation))
         except VaultSealed as error:
@@ -121,6 +124,7 @@ class LateTokenStore:
             )
         )
         sealed = row.scalar()
+        await connection.run_sync(learn_keys_within, self._vault, [sealed])
         return None if sealed is None else bytes(sealed)
 
 

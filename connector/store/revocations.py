@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Executable, Row, delete, insert, select, update
 from sqlmodel import col
 
 from connector.account import Account
@@ -23,6 +23,7 @@ from connector.store.database import Database
 from connector.store.grants import same_generation
 from connector.store.late_tokens import LateTokenStore
 from connector.store.tables import RevocationRow
+from connector.store.vault_keys import learn_keys_within
 from connector.vault.envelope import Place
 from connector.vault.vault import Vault
 
@@ -130,18 +131,12 @@ class RevocationStore:
 
     async def all(self) -> list[RevocationDebt]:
         """Give all debts, the oldest first."""
-        async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(RevocationRow).order_by(col(RevocationRow.created_at))
-            )
-            return [self._read(row) for row in rows]
+        return await self._select(select(RevocationRow).order_by(col(RevocationRow.created_at)))
 
     async def due(self, now: float) -> list[RevocationDebt]:
         """Give the debts that are to be tried again; one that does not open cannot be tried."""
         statement = select(RevocationRow).where(col(RevocationRow.retry_at) <= now)
-        async with self._database.read() as connection:
-            rows = await connection.execute(statement.order_by(col(RevocationRow.retry_at)))
-            debts = [self._read(row) for row in rows]
+        debts = await self._select(statement.order_by(col(RevocationRow.retry_at)))
         return [debt for debt in debts if debt.tokens]
 
     async def settle(self, debt: RevocationDebt) -> None:
@@ -158,6 +153,13 @@ class RevocationStore:
                 .where(col(RevocationRow.id) == debt.id)
                 .values(attempts=debt.attempts + 1, last_error=error, retry_at=retry_at)
             )
+
+    async def _select(self, query: Executable) -> list[RevocationDebt]:
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+            sealed = [row.tokens_sealed for row in rows]
+            await connection.run_sync(learn_keys_within, self._vault, sealed)
+        return [self._read(row) for row in rows]
 
     def _debt(self, account: Account, now: float) -> RevocationDebt | None:
         if account.grant is None:

@@ -4,14 +4,18 @@ A new vault is made only over a database that holds none, and nothing that one h
 new key over old data (CHECKLIST 115). The keys are written in one transaction; of two processes
 that begin at once the second finds what the first has made. Seals are asked in a thread: some wait
 for a person.
+
+A new data key is committed before anything is sealed with it. So whoever reads a value that names a
+key which it has not finds that key in the same database, and need not be told.
 """
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, exists, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -96,6 +100,69 @@ async def load_vault(database: Database, seal: Seal) -> Vault:
     if keys is None:
         raise VaultSealed("it has not been made yet", "Type: connector init")
     return await asyncio.to_thread(_open, keys, seal)
+
+
+async def make_data_key(database: Database, vault: Vault, *, now: float) -> int:
+    """Make a new data key, which seals all new values from now on.
+
+    Other processes take it up when they first read a value that was sealed with it. Of two that
+    make one at once the second takes that of the first.
+
+    Returns:
+        Its number.
+
+    Raises:
+        VaultSealed: the keys that are there do not open.
+        TemporarilyUnavailable: the database cannot be had; no key was made.
+    """
+    await database.look_up(lambda connection: _take_in(connection, vault))
+    made = vault.new_data_key()
+    row = {"key_id": made.key_id, "wrapped": made.wrapped, "created_at": now}
+    try:
+        async with database.write() as connection:
+            await connection.execute(insert(VaultKeyRow).values(row))
+    except IntegrityError:
+        await database.look_up(lambda connection: _take_in(connection, vault))
+        if vault.current_key_id < made.key_id:
+            raise VaultSealed(
+                f"data key {made.key_id} does not open with the root key",
+                "The database was changed by hand or mixed from two backups; restore one whole.",
+            ) from None
+    else:
+        vault.add_keys([made])
+    return vault.current_key_id
+
+
+async def learn_keys(database: Database, vault: Vault, sealed: Iterable[object]) -> None:
+    """Take in the data keys that other processes have made, where a value names one of them.
+
+    Args:
+        database: where the keys are.
+        vault: what lacks them.
+        sealed: values of sealed columns, about to be opened.
+
+    Raises:
+        TemporarilyUnavailable: the database cannot be had.
+    """
+    if _lacks_keys(vault, sealed):
+        await database.look_up(lambda connection: _take_in(connection, vault))
+
+
+def learn_keys_within(connection: Connection, vault: Vault, sealed: Iterable[object]) -> None:
+    """Take them in inside a transaction; see `learn_keys`."""
+    if _lacks_keys(vault, sealed):
+        _take_in(connection, vault)
+
+
+def _lacks_keys(vault: Vault, sealed: Iterable[object]) -> bool:
+    return any(
+        vault.lacks_key(bytes(value)) for value in sealed if isinstance(value, bytes | memoryview)
+    )
+
+
+def _take_in(connection: Connection, vault: Vault) -> None:
+    rows = connection.execute(select(col(VaultKeyRow.key_id), col(VaultKeyRow.wrapped)))
+    vault.add_keys(WrappedKey(key_id=row[0], wrapped=bytes(row[1])) for row in rows)
 
 
 async def _holds_sealed_values(connection: AsyncConnection) -> bool:

@@ -1,11 +1,13 @@
 """The vault: a root key behind a seal wraps data keys; each value is sealed under a data key.
 
 An open vault holds its keys in memory and touches neither the seal nor the database again. Several
-data keys may be live: values are sealed with the newest and opened with the one that they name. A
+data keys may be live: values are sealed with the newest and opened with the one that they name; one
+that another process makes meanwhile is added when a value names it (see `store.vault_keys`). A
 wrong root key does not unwrap any data key: the vault stays sealed, nothing is written (CHECKLIST
 112, 115). Python cannot wipe memory; docs/threat-model.md says what that means.
 """
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -58,6 +60,7 @@ class Vault:
     ) -> None:
         self.store_id = store_id
         self.current_key_id = max(data_keys)
+        self._root = AESGCM(root_key)
         self._keys = {key_id: AESGCM(key) for key_id, key in data_keys.items()}
         self._fingerprint_key = _derive(root_key, b"connector fingerprint v1")
         self._token_bytes = token_bytes
@@ -105,6 +108,33 @@ class Vault:
         """
         return Secret(self.open(sealed, place).decode(errors="surrogatepass"))
 
+    def lacks_key(self, sealed: bytes) -> bool:
+        """Tell whether a value names a data key that is not here."""
+        try:
+            return key_id_of(sealed) not in self._keys
+        except NotOpened:
+            return False
+
+    def new_data_key(self) -> WrappedKey:
+        """Make the next data key; it is used once it is stored and given to `add_keys`."""
+        key_id = self.current_key_id + 1
+        wrapped = _wrap(secrets.token_bytes(KEY_BYTES), self._root, self.store_id, key_id)
+        return WrappedKey(key_id=key_id, wrapped=wrapped)
+
+    def add_keys(self, data_keys: Iterable[WrappedKey]) -> None:
+        """Take in data keys of this store; the newest is used for new values from now on.
+
+        One that the root key does not unwrap is as good as none: what was sealed with it does not
+        open, and the next start tells of it.
+        """
+        keys = dict(self._keys)
+        for data_key in data_keys:
+            if data_key.key_id not in keys:
+                with contextlib.suppress(NotOpened):
+                    keys[data_key.key_id] = AESGCM(_unwrap(data_key, self._root, self.store_id))
+        self._keys = keys  # before its number: other threads seal and open
+        self.current_key_id = max(keys)
+
     def fingerprint(self, secret: Secret) -> str:
         """Give a keyed digest by which a secret can be recognised and not found out."""
         digest = hmac.new(self._fingerprint_key, _encode(secret), hashlib.sha256)
@@ -126,7 +156,7 @@ def create_vault(seal: Seal, store_id: str) -> tuple[Vault, bytes, WrappedKey]:
     if seal.unwrap(wrapped_root, store_id) != root_key:  # better told now than at the next start
         raise VaultSealed(f"{seal.description} does not give back what it was given")
     data_key = secrets.token_bytes(KEY_BYTES)
-    wrapped = _wrap(data_key, root_key, store_id, FIRST_KEY_ID)
+    wrapped = _wrap(data_key, AESGCM(root_key), store_id, FIRST_KEY_ID)
     vault = Vault(store_id, root_key, {FIRST_KEY_ID: data_key})
     return vault, wrapped_root, WrappedKey(key_id=FIRST_KEY_ID, wrapped=wrapped)
 
@@ -149,12 +179,7 @@ def open_vault(
     keys: dict[int, bytes] = {}
     for data_key in data_keys:
         try:
-            keys[data_key.key_id] = unseal(
-                data_key.wrapped,
-                key=AESGCM(root_key),
-                store_id=store_id,
-                place=_key_place(data_key.key_id),
-            )
+            keys[data_key.key_id] = _unwrap(data_key, AESGCM(root_key), store_id)
         except NotOpened:
             raise VaultSealed(
                 f"data key {data_key.key_id} does not open with the root key",
@@ -170,15 +195,20 @@ def _encode(secret: Secret) -> bytes:
     return secret.reveal().encode(errors="surrogatepass")
 
 
-def _wrap(data_key: bytes, root_key: bytes, store_id: str, key_id: int) -> bytes:
+def _wrap(data_key: bytes, root_key: AESGCM, store_id: str, key_id: int) -> bytes:
     return seal(
         data_key,
-        key=AESGCM(root_key),
+        key=root_key,
         key_id=key_id,
         store_id=store_id,
         place=_key_place(key_id),
         token_bytes=secrets.token_bytes,
     )
+
+
+def _unwrap(data_key: WrappedKey, root_key: AESGCM, store_id: str) -> bytes:
+    place = _key_place(data_key.key_id)
+    return unseal(data_key.wrapped, key=root_key, store_id=store_id, place=place)
 
 
 def _key_place(key_id: int) -> Place:

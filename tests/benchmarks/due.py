@@ -59,7 +59,7 @@ async def _measure(kind: str, url: URL) -> list[tuple[str, list[float]]]:
         await connected(stores, "acme/one")
         await _fill(database)
         await _check_plan(database)
-        due = DueStore(database)
+        due = DueStore(database, stores.vault)
 
         async def find(now: float) -> int:
             async with database.read() as connection:

@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
+from connector.secret import Secret
 from connector.store.consents import ConsentRecord
 from connector.store.database import Database, prepare_file
 from connector.store.owner import new_owner
 from connector.store.schema import current_revision, migrate
-from connector.store.vault_keys import ensure_vault
+from connector.store.sealed_values import SealedValues
+from connector.store.vault_keys import ensure_vault, make_data_key
 from connector.testing import SOME_TIME, MemorySeal, Stores, open_stores, some_attempt, some_tokens
 from connector.vault.seal import open_seal
 
@@ -177,6 +179,47 @@ async def die_while_writing(go: Go, url: str, name: str) -> object:
         return account.name
 
 
+async def read_and_renew(go: Go, url: str, name: str, tokens: str) -> object:
+    """Open the vault, wait, then read an account's refresh token and write new ones."""
+    async with _stores(url) as stores:
+        await go()
+        account = await stores.accounts.require(name)
+        read = stores.accounts.open_refresh_token(account)
+        await stores.grants.renew(account, some_tokens(tokens))
+        return [read.reveal() if read else None, stores.vault.current_key_id]
+
+
+async def renew_often(go: Go, url: str, name: str, times: int) -> object:
+    """Renew an account again and again, and read each time what was written; give the last."""
+    async with _stores(url) as stores:
+        await go()
+        for number in range(times):
+            account = await stores.accounts.require(name)
+            assert await stores.grants.renew(account, some_tokens(f"{name} {number}")) is not None
+            again = await stores.accounts.require(name)
+            read = stores.accounts.open_refresh_token(again)
+            assert read == Secret(f"refresh-{name} {number}"), "an older token came back"
+        return f"refresh-{name} {number}"
+
+
+async def die_in_a_rotation(go: Go, url: str, batch: int, statement: str, count: int) -> object:
+    """Rotate the data key, and be killed once so many statements that begin so were executed."""
+    async with _stores(url) as stores:
+        seen = 0
+
+        def count_and_die(_connection: object, _cursor: object, sent: str, *_: object) -> None:
+            nonlocal seen
+            seen += sent.startswith(statement)
+            if seen == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        await go()
+        for engine in stores.database.engines:
+            event.listen(engine, "after_cursor_execute", count_and_die)
+        await make_data_key(stores.database, stores.vault, now=SOME_TIME)
+        return await SealedValues(stores.database, stores.vault, batch=batch).reseal()
+
+
 SCENARIOS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
     one.__name__: one
     for one in (
@@ -194,5 +237,8 @@ SCENARIOS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
         make_vault,
         die_in_a_migration,
         die_while_writing,
+        read_and_renew,
+        renew_often,
+        die_in_a_rotation,
     )
 }

@@ -14,7 +14,7 @@ from .conftest import OpenDatabase
 
 @pytest.fixture
 def due(stores: Stores) -> DueStore:
-    return DueStore(stores.database)
+    return DueStore(stores.database, stores.vault)
 
 
 async def used(due: DueStore, account: Account, renew_at: float) -> None:
@@ -140,7 +140,7 @@ async def test_they_are_found_by_index(stores: Stores) -> None:
 async def test_processes_that_note_uses_do_not_wait_for_each_other_in_a_circle(
     stores: Stores, due: DueStore, open_database: OpenDatabase
 ) -> None:
-    other = DueStore(open_database())
+    other = DueStore(open_database(), stores.vault)
     accounts = [await connected(stores, f"acme/{number}") for number in range(50)]
     for number in range(3):
         uses = [

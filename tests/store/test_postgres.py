@@ -317,7 +317,7 @@ async def _due_at_once(stores: Stores, *numbers: int) -> None:
         used = Used(
             account_id=account.id, generation=account.generation, renew_at=SOME_TIME + number
         )
-        await DueStore(stores.database).note_used([used])
+        await DueStore(stores.database, stores.vault).note_used([used])
 
 
 async def test_who_claims_due_accounts_does_not_wait_for_those_that_others_claim(
@@ -327,7 +327,9 @@ async def test_who_claims_due_accounts_does_not_wait_for_those_that_others_claim
     async with open_database().write() as connection:
         await connection.execute(text("SELECT id FROM account WHERE name = 'acme/1' FOR UPDATE"))
         async with asyncio.timeout(5):
-            claimed = await DueStore(stores.database).claim(now=SOME_TIME + 10, limit=10)
+            claimed = await DueStore(stores.database, stores.vault).claim(
+                now=SOME_TIME + 10, limit=10
+            )
     assert sorted(one.name for one in claimed) == ["acme/2", "acme/3"]
 
 
@@ -339,5 +341,5 @@ async def test_the_longest_overdue_are_claimed_first_whatever_way_they_are_found
     with connect(url) as operator:
         for way in ("indexscan", "indexonlyscan", "bitmapscan"):
             operator.execute(f'ALTER DATABASE "{url.database}" SET enable_{way} = off')
-    claimed = await DueStore(open_database()).claim(now=SOME_TIME + 10, limit=2)
+    claimed = await DueStore(open_database(), stores.vault).claim(now=SOME_TIME + 10, limit=2)
     assert sorted(one.name for one in claimed) == ["acme/1", "acme/2"]

@@ -80,6 +80,34 @@ def test_new_values_take_the_newest_key_and_old_ones_keep_theirs() -> None:
         old.open(newer, PLACE)
 
 
+def test_a_new_data_key_is_used_once_it_is_taken_in() -> None:
+    """By the vault that made it, and by another one of the same store."""
+    vault, other = _vault(1), _vault(1)
+    made = vault.new_data_key()
+    assert (made.key_id, vault.current_key_id) == (2, 1), "it has to be stored first"
+    vault.add_keys([made])
+    sealed = vault.seal(b"token", PLACE)
+    assert sealed[1:5] == b"\0\0\0\2"
+    assert other.lacks_key(sealed)
+    other.add_keys([made])
+    assert not other.lacks_key(sealed)
+    assert other.open(sealed, PLACE) == b"token"
+    assert vault.new_data_key().key_id == 3
+
+
+def test_a_data_key_that_does_not_open_is_as_good_as_none() -> None:
+    vault = _vault(1)
+    vault.add_keys([_vault(1, root_key=b"\xff" * 32).new_data_key()])
+    vault.add_keys([WrappedKey(key_id=2, wrapped=b"junk"), WrappedKey(key_id=1, wrapped=b"junk")])
+    assert vault.current_key_id == 1
+    assert vault.open(vault.seal(b"token", PLACE), PLACE) == b"token"
+
+
+@pytest.mark.parametrize("junk", [b"", b"\1", b"\2" + b"\0" * 60])
+def test_what_is_no_envelope_lacks_no_key(junk: bytes) -> None:
+    assert not _vault(1).lacks_key(junk)
+
+
 def test_a_key_is_chosen_by_its_number_and_no_other_is_tried() -> None:
     """CHECKLIST 117: AES-GCM does not commit to its key."""
     sealed = _vault(1).seal(b"token", PLACE)
