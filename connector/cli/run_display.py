@@ -48,7 +48,7 @@ class RunDisplay:
 
     def __enter__(self) -> Self:
         if self._progress is not None:
-            with _reader():
+            with while_read():
                 self._progress.start()
         return self
 
@@ -59,7 +59,7 @@ class RunDisplay:
         trace: TracebackType | None,
     ) -> None:
         if self._progress is not None:
-            with _reader():
+            with while_read():
                 self._progress.stop()
 
     def note(self, account: str, records: int) -> None:
@@ -76,7 +76,7 @@ class RunDisplay:
 
     def line(self, text: str) -> None:
         """Print a line, as long as somebody reads."""
-        with _reader():
+        with while_read():
             if self._progress is None:
                 click.echo(printable_line(text))
             else:
@@ -84,7 +84,7 @@ class RunDisplay:
 
 
 @contextlib.contextmanager
-def _reader() -> Iterator[None]:
+def while_read() -> Iterator[None]:
     """Go on where nobody reads any more (EPIPE), or the terminal is gone (EIO)."""
     try:
         yield

@@ -1,0 +1,116 @@
+"""``connector vault``: what is sealed is verified, and sealed anew under a new data key."""
+
+import io
+import sqlite3
+from contextlib import closing
+
+import pytest
+from rich.console import Console
+
+from connector.cli.main import run
+from tests.unit.cli.conftest import Commands
+
+
+def change(commands: Commands, statement: str) -> None:
+    with closing(sqlite3.connect(commands.bench.folder / "vault.db")) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def test_nothing_is_sealed_yet(commands: Commands) -> None:
+    assert commands.run("vault", "verify") == 0
+    assert commands.out == "nothing is sealed yet\n"
+
+
+def test_what_opens_is_counted_by_key(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    assert commands.run("vault", "verify") == 0
+    assert commands.out == "values that open: 2 with data key 1\n"
+    assert commands.err == ""
+
+
+def test_what_does_not_open_is_named(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    change(commands, "UPDATE account SET refresh_token_sealed = access_token_sealed")
+    assert commands.run("vault", "verify") == 5
+    assert commands.out == "values that open: 1 with data key 1\n"
+    first, second = commands.err.splitlines()
+    assert first.startswith("connector: acme/ads: the refresh_token of account ")
+    assert first.endswith(", generation 1 does not open: changed, or from another place")
+    assert second.startswith("connector: The vault is sealed: one sealed value does not open")
+
+
+def test_a_rotation_seals_everything_anew(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    assert commands.run("vault", "rotate") == 0, commands.err
+    assert commands.out.splitlines() == [
+        "data key 2 made: new values are sealed with it",
+        "values sealed anew: 2",
+        "values that open: 2 with data key 2",
+    ]
+    assert commands.run("vault", "rotate", "--resume") == 0
+    assert commands.out.splitlines() == [
+        "values sealed anew: 0",
+        "values that open: 2 with data key 2",
+    ]
+    assert commands.run("token", "acme/ads") == 0
+    assert commands.run("refresh", "acme/ads") == 0
+    assert commands.run("vault", "verify") == 0
+    assert commands.out.endswith("2 with data key 2\n")
+
+
+def test_one_that_was_cut_off_is_resumed(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.bench.connect_apart()
+
+    async def cut_off(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("connector.store.sealed_values.SealedValues.reseal", cut_off)
+        assert commands.run("vault", "rotate") == 130
+    assert commands.run("vault", "verify") == 0
+    assert commands.out == "values that open: 2 with data key 1\n"
+    assert commands.run("vault", "rotate", "--resume") == 0
+    assert commands.out.splitlines() == [
+        "values sealed anew: 2",
+        "values that open: 2 with data key 2",
+    ]
+
+
+def test_what_others_still_write_under_an_older_key_is_told(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.bench.connect_apart()
+    assert commands.run("vault", "rotate") == 0
+    commands.bench.connect_apart("acme/two")
+    monkeypatch.setattr("connector.store.sealed_values.MOST_PASSES", 0)
+    assert commands.run("vault", "rotate") == 4
+    assert "data key 2" in commands.out
+    assert "connector vault rotate --resume" in commands.err
+
+
+def test_what_does_not_open_is_left_and_told(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    change(commands, "UPDATE account SET refresh_token_sealed = access_token_sealed")
+    assert commands.run("vault", "rotate") == 5
+    assert "values sealed anew: 1\nvalues that open: 1 with data key 2\n" in commands.out
+    assert "connector: acme/ads: the refresh_token of account " in commands.err
+
+
+def test_a_bar_on_a_terminal(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands.bench.connect_apart()
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120, force_interactive=True)
+    monkeypatch.setattr("rich.console.Console", lambda: console)
+    assert commands.run("vault", "rotate") == 0
+    shown = screen.getvalue()
+    assert "sealing anew" in shown
+    assert "1/1 rows" in shown
+    assert commands.out.endswith("values that open: 2 with data key 2\n")
+
+
+def test_the_help_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["vault", "rotate", "--help"]) == 0
+    assert "--resume" in capsys.readouterr().out
