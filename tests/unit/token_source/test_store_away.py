@@ -296,7 +296,7 @@ async def test_the_journal_holds_no_secret(
     bench.clock.advance(3600)
     with store_away():
         token = await runtime.tokens.get(account.name)
-        (path,) = runtime.journal.folder.iterdir()
+        (path,) = runtime.journal.folder.glob("*.journal")
         text = path.read_bytes()
     assert account.id.encode() in text
     assert token.value.encode() not in text
