@@ -8,6 +8,7 @@ import pytest
 
 from connector import errors
 from connector.account import Account
+from connector.oauth.token import AccessToken
 from connector.runtime import Runtime
 from connector.secret import Secret
 from connector.simulator.oauth.grants import RefreshToken
@@ -23,14 +24,20 @@ def _grace(bench: Workbench) -> None:
     bench.configure(acme='refresh_token = { rotation = "grace", grace = "10m" }')
 
 
-async def lose(bench: Workbench, runtime: Runtime) -> tuple[RefreshToken, RefreshToken]:
-    """Have a refresh of ours come after a sibling's; give the winner's token and the late one."""
-    account = await runtime.accounts.require(ACCOUNT)
+async def begin_late(bench: Workbench, runtime: Runtime) -> "asyncio.Task[AccessToken]":
+    """Have the answer to a refresh held back until others need not wait for it any more."""
     bench.clock.advance(3600)
     bench.fault("hold", when="after")
     late = asyncio.create_task(runtime.tokens.get(ACCOUNT))
     await bench.held()
     bench.clock.advance(LEASE_DURATION + REPLAY_PERIOD)
+    return late
+
+
+async def lose(bench: Workbench, runtime: Runtime) -> tuple[RefreshToken, RefreshToken]:
+    """Have a refresh of ours come after a sibling's; give the winner's token and the late one."""
+    account = await runtime.accounts.require(ACCOUNT)
+    late = await begin_late(bench, runtime)
     async with bench.runtime() as sibling:
         token = await sibling.tokens.get(ACCOUNT)
     bench.release()
@@ -148,11 +155,7 @@ async def test_it_is_kept_while_the_provider_is_away(bench: Workbench, runtime: 
 async def test_it_takes_the_place_of_one_that_was_refused_before_it_came(
     bench: Workbench, runtime: Runtime
 ) -> None:
-    bench.clock.advance(3600)
-    bench.fault("hold", when="after")
-    late = asyncio.create_task(runtime.tokens.get(ACCOUNT))
-    await bench.held()
-    bench.clock.advance(LEASE_DURATION + REPLAY_PERIOD)
+    late = await begin_late(bench, runtime)
     async with bench.runtime() as sibling:
         await sibling.tokens.get(ACCOUNT)
         winner = await sibling.accounts.require(ACCOUNT)
@@ -171,11 +174,7 @@ async def test_it_takes_the_place_of_one_that_was_refused_before_it_came(
 @pytest.mark.usefixtures("account")
 async def test_it_takes_the_place_of_no_later_one(bench: Workbench, runtime: Runtime) -> None:
     """Two refreshes later it is older than the one before the last."""
-    bench.clock.advance(3600)
-    bench.fault("hold", when="after")
-    late = asyncio.create_task(runtime.tokens.get(ACCOUNT))
-    await bench.held()
-    bench.clock.advance(LEASE_DURATION + REPLAY_PERIOD)
+    late = await begin_late(bench, runtime)
     async with bench.runtime() as sibling:
         for _ in range(2):
             await sibling.tokens.get(ACCOUNT)
