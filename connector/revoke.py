@@ -14,7 +14,7 @@ from typing import Final
 from connector.account import Account
 from connector.errors import ConnectorError, TemporarilyUnavailable
 from connector.oauth.revocation import revoke
-from connector.providers.client import ProviderDirectory
+from connector.providers.client import ProviderClient, ProviderDirectory
 from connector.store.accounts import AccountStore
 from connector.store.revocations import RevocationDebt, RevocationStore
 
@@ -91,6 +91,7 @@ class Revoker:
         """Try to revoke what is owed; what fails is postponed."""
         try:
             client = await self._directory.get(debt.provider)
+            _check_same_registration(debt, client)
             answer = await revoke(
                 client.wire,
                 client.server,
@@ -139,4 +140,17 @@ class Revoker:
                 return None
         raise TemporarilyUnavailable(
             f"account {account.name} was written by others all the time; nothing was revoked"
+        )
+
+
+def _check_same_registration(debt: RevocationDebt, client: ProviderClient) -> None:
+    """Refuse to send tokens to another server than the one that issued them (CHECKLIST 32).
+
+    Raises:
+        TemporarilyUnavailable: client, issuer or endpoints are others now than they were then.
+    """
+    if debt.fingerprint not in {None, client.fingerprint}:
+        raise TemporarilyUnavailable(
+            f"the client registration of {debt.provider} has changed since the tokens were issued; "
+            "they are not sent to another server"
         )

@@ -35,6 +35,7 @@ from connector.store.owner import boot_time, new_owner
 from connector.store.revocations import RevocationStore
 from connector.store.runs import RunStore
 from connector.store.schema import migrate
+from connector.store.seal_counts import SealCounts
 from connector.store.vault_keys import ensure_vault, load_vault
 from connector.token_source import TokenSource
 from connector.token_source.gate import ProviderGate
@@ -78,7 +79,8 @@ class Runtime:
         self.wire = Wire(make_transport(ca_file=settings.http.ca_file, proxy=settings.http.proxy))
         self.accounts = AccountStore(database, vault)
         self._marks = GenerationMarks(settings.vault.journal)
-        self.grants = GrantStore(database, vault, self._marks)
+        self.seal_counts = SealCounts(database, vault, now=now)
+        self.grants = GrantStore(database, vault, self._marks, self.seal_counts)
         self.revocations = RevocationStore(database, vault, self.accounts)
         self.runs = RunStore(database)
         self.due = DueStore(database, vault)
@@ -160,6 +162,7 @@ class Runtime:
         await self._changes.aclose()
         self._kept.close()
         self._marks.close()
+        await self.seal_counts.aclose()
         await self.wire.aclose()
         await self.database.aclose()
 

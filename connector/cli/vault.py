@@ -90,7 +90,7 @@ async def _census(values: "SealedValues") -> "Census":
 def _values(runtime: "Runtime") -> "SealedValues":
     from connector.store.sealed_values import SealedValues
 
-    return SealedValues(runtime.database, runtime.vault)
+    return SealedValues(runtime.database, runtime.vault, counts=runtime.seal_counts)
 
 
 def _counted(census: "Census") -> str:

@@ -61,9 +61,27 @@ NO_TROUBLE: Final[dict[str, object]] = {
 }
 
 
-def place(account_id: str, field: str, generation: int) -> Place:
-    """Give the place of one sealed column."""
-    return Place(table=TABLE, row=account_id, field=field, generation=generation)
+def place(account_id: str, field: str, generation: int, bound_to: str) -> Place:
+    """Give the place of one sealed column; see `binding` for what it is bound to."""
+    return Place(table=TABLE, row=account_id, field=field, generation=generation, bound_to=bound_to)
+
+
+def binding(provider: str, fingerprint: str | None) -> str:
+    """Give what the tokens of a grant are bound to besides their place (CHECKLIST 110).
+
+    So that whoever writes to the database cannot have them sent to another server, by saying that
+    they belong to another provider or registration.
+
+    Args:
+        provider: its name in the configuration, which holds no space.
+        fingerprint: of the client registration that the tokens were issued to.
+    """
+    return f"{provider} {fingerprint or ''}"
+
+
+def binding_of(account: Account) -> str:
+    """Give what the tokens of an account are bound to; see `binding`."""
+    return binding(account.provider, account.grant.fingerprint if account.grant else None)
 
 
 def read_account(row: Row[Any]) -> Account:
@@ -92,6 +110,7 @@ def seal_tokens(
     generation: int,
     access_token: Secret,
     *,
+    bound_to: str,
     refresh_token: Secret | None,
     extra: Mapping[str, object],
 ) -> SealedTokens:
@@ -102,12 +121,13 @@ def seal_tokens(
         account_id: of the row.
         generation: that the row will have.
         access_token: what the token endpoint answered.
+        bound_to: see `binding`.
         refresh_token: the one to keep: the new one, or the old one where none came.
         extra: further fields to keep.
     """
 
     def sealed(field: str, secret: Secret) -> bytes:
-        return vault.seal_secret(secret, place(account_id, field, generation))
+        return vault.seal_secret(secret, place(account_id, field, generation, bound_to))
 
     return SealedTokens(
         access_token=sealed("access_token", access_token),

@@ -14,10 +14,11 @@ from connector.account import Account
 from connector.account_name import check_account_name
 from connector.errors import UnknownAccount, VaultSealed
 from connector.secret import Secret
-from connector.store.account_rows import place, read_account, sealed_values
+from connector.store.account_rows import binding_of, place, read_account, sealed_values
 from connector.store.database import Database
 from connector.store.tables import ACCOUNT, AccountRow
 from connector.store.vault_keys import learn_keys_within
+from connector.vault.envelope import Place
 from connector.vault.vault import Vault
 
 _BY_NAME: Final = select(ACCOUNT).where(ACCOUNT.c.name == bindparam("account_name"))
@@ -174,9 +175,13 @@ class AccountStore:
         assert grant is not None  # noqa: S101 - callers have looked
         sealed: bytes = getattr(grant.sealed, field)
         try:
-            return self._vault.open_secret(sealed, place(account.id, field, account.generation))
+            return self._vault.open_secret(sealed, _place(account, field))
         except VaultSealed as error:
             raise VaultSealed(f"account {account.name}: {error.reason}", error.remedy) from None
+
+
+def _place(account: Account, field: str) -> Place:
+    return place(account.id, field, account.generation, binding_of(account))
 
 
 def _all(query: Executable) -> Callable[[Connection], Sequence[Any]]:

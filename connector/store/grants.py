@@ -11,11 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Update, update
 
-from connector.account import Account, Attempt, SealedTokens, Terms, Trouble
+from connector.account import Account, Attempt, Terms, Trouble
 from connector.oauth.token import TokenSet
 from connector.secret import Secret
 from connector.store.account_rows import (
     attempt_columns,
+    binding,
+    binding_of,
     read_account,
     seal_tokens,
     sealed_columns,
@@ -39,6 +41,7 @@ from connector.store.grant_statements import (
 from connector.store.group_commit import GroupCommit
 from connector.store.owner import is_gone
 from connector.store.pending_write import PendingWrite
+from connector.store.seal_counts import SealCounts
 from connector.store.tables import ACCOUNT
 from connector.store.vault_keys import learn_keys_within
 from connector.vault.vault import Vault
@@ -87,15 +90,20 @@ class GrantStore:
         database: where the accounts are.
         vault: what seals their tokens.
         marks: where it is noted how far they have come.
+        counts: counts what the vault seals.
     """
 
     def __init__(
-        self, database: Database, vault: Vault, marks: GenerationMarks | None = None
+        self,
+        database: Database,
+        vault: Vault,
+        marks: GenerationMarks | None = None,
+        counts: SealCounts | None = None,
     ) -> None:
         self._marks = marks
         self._database = database
         self._vault = vault
-        self._group = GroupCommit(database, self._learn_keys)
+        self._group = GroupCommit(database, self._learn_keys, counts)
         self._take_lease = take_lease(database.lease_clock)
 
     def lease_remaining(self, account: Account, owner: str | None = None) -> float:
@@ -121,6 +129,7 @@ class GrantStore:
         Raises:
             TemporarilyUnavailable: the database cannot be had (so for every method here).
         """
+        sealed = self._sealed(account, new, binding(consent.provider, consent.fingerprint))
         consented = parameters(
             account.id,
             account.generation,
@@ -132,9 +141,7 @@ class GrantStore:
             subject=consent.subject,
             subject_name=consent.subject_name,
         )
-        return self._marked(
-            await self._update_one(ACTIVATE, consented | _written(self.renewal(account, new)))
-        )
+        return self._marked(await self._update_one(ACTIVATE, consented | _written(sealed)))
 
     def renewal(self, account: Account, new: NewTokens) -> PendingWrite:
         """Seal the tokens of a refresh for their place; `apply` writes them.
@@ -143,14 +150,7 @@ class GrantStore:
             account: as it was when the refresh was sent; its generation is compared.
             new: the tokens.
         """
-        return PendingWrite(
-            account_id=account.id,
-            generation=account.generation,
-            terms=new.terms,
-            sealed=self._sealed(account, new),
-            due_at=new.due_at,
-            is_rotated=new.tokens.refresh_token is not None,
-        )
+        return self._sealed(account, new, binding_of(account))
 
     async def apply(self, write: PendingWrite) -> Account | None:
         """Write the tokens of a refresh; None where somebody else wrote since.
@@ -235,14 +235,24 @@ class GrantStore:
         async with self._database.write() as connection:
             await connection.execute(UNDO_END, {"account_name": name, "why": reason})
 
-    def _sealed(self, account: Account, new: NewTokens) -> SealedTokens:
-        return seal_tokens(
+    def _sealed(self, account: Account, new: NewTokens, bound_to: str) -> PendingWrite:
+        sealed = seal_tokens(
             self._vault,
             account.id,
             account.generation + 1,
             new.tokens.access_token,
+            bound_to=bound_to,
             refresh_token=new.refresh_token,
             extra=new.extra,
+        )
+        return PendingWrite(
+            account_id=account.id,
+            generation=account.generation,
+            bound_to=bound_to,
+            terms=new.terms,
+            sealed=sealed,
+            due_at=new.due_at,
+            is_rotated=new.tokens.refresh_token is not None,
         )
 
     def noted_generation(self, account: Account) -> int | None:

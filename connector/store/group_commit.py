@@ -17,6 +17,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store.database import Database
+from connector.store.seal_counts import SealCounts
 
 #: A group's locks are held together, so that it must not grow without end.
 LARGEST_GROUP: Final = 64
@@ -37,11 +38,16 @@ class GroupCommit:
     Args:
         database: where.
         on_row: is given each row that was written, in the transaction, before its commit.
+        counts: counts what was sealed for it, in the same transaction.
     """
 
     def __init__(
-        self, database: Database, on_row: Callable[[Connection, Row[Any]], None] | None = None
+        self,
+        database: Database,
+        on_row: Callable[[Connection, Row[Any]], None] | None = None,
+        counts: SealCounts | None = None,
     ) -> None:
+        self._counts = counts
         self._database = database
         self._on_row = on_row
         self._asked: list[_Asked] = []
@@ -94,6 +100,8 @@ class GroupCommit:
             for asked in group:
                 await self._write_alone(asked)
             return
+        if self._counts is not None:
+            self._counts.committed()
         for asked, row in zip(group, rows, strict=True):
             if not asked.result.done():
                 asked.result.set_result(row)
@@ -114,6 +122,8 @@ class GroupCommit:
         for row in rows:
             if row is not None and self._on_row is not None:
                 self._on_row(connection, row)
+        if self._counts is not None:
+            self._counts.within(connection)
         return rows
 
 

@@ -18,7 +18,7 @@ from sqlmodel import col
 from connector.account import Account
 from connector.errors import VaultSealed
 from connector.secret import Secret
-from connector.store.account_rows import place
+from connector.store.account_rows import binding_of, place
 from connector.store.database import Database
 from connector.store.pending_write import PendingWrite
 from connector.store.tables import ACCOUNT, LateTokenRow
@@ -61,7 +61,7 @@ class LateTokenStore:
         sealed = write.sealed.refresh_token
         if sealed is None or not write.is_rotated:
             return False
-        own = place(write.account_id, _FIELD, generation)
+        own = place(write.account_id, _FIELD, generation, write.bound_to)
         await learn_keys(self._database, self._vault, [sealed])
         token = self._vault.open_secret(sealed, own)
         row = {
@@ -69,7 +69,7 @@ class LateTokenStore:
             "generation": generation,
             "sent_at": write.terms.minted_at,
             "refresh_token_sealed": self._vault.seal_secret(
-                token, _place(write.account_id, generation)
+                token, _place(write.account_id, generation, write.bound_to)
             ),
         }
         older = (
@@ -105,7 +105,8 @@ class LateTokenStore:
             return None
         await connection.run_sync(learn_keys_within, self._vault, [sealed])
         try:
-            return self._vault.open_secret(bytes(sealed), _place(account.id, account.generation))
+            kept = _place(account.id, account.generation, binding_of(account))
+            return self._vault.open_secret(bytes(sealed), kept)
         except VaultSealed as error:
             logger.warning(
                 "the late token does not open: %s", error.reason, extra={"account": account.name}
@@ -128,5 +129,11 @@ class LateTokenStore:
         return None if sealed is None else bytes(sealed)
 
 
-def _place(account_id: str, generation: int) -> Place:
-    return Place(table="late_token", row=account_id, field=_FIELD, generation=generation)
+def _place(account_id: str, generation: int, bound_to: str) -> Place:
+    return Place(
+        table="late_token",
+        row=account_id,
+        field=_FIELD,
+        generation=generation,
+        bound_to=bound_to,
+    )

@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from connector.account import Account, Active, Grant, SealedTokens, Terms
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+#: Bound its ciphertext to nothing but its place.
+_UNBOUND: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class PendingWrite:
     Attributes:
         account_id: of the row.
         generation: that the row must still have; the write raises it by one.
+        bound_to: what the ciphertext is bound to besides (see `account_rows.binding`); the row has
+            not been bound to anything else while it has this generation.
         terms: what is known of the tokens.
         sealed: their ciphertext.
         due_at: when the grant is to be used at the latest.
@@ -31,6 +35,7 @@ class PendingWrite:
 
     account_id: str
     generation: int
+    bound_to: str
     terms: Terms
     sealed: SealedTokens = field(repr=False)
     due_at: float | None = None
@@ -62,6 +67,7 @@ class PendingWrite:
                 "version": _VERSION,
                 "account_id": self.account_id,
                 "generation": self.generation,
+                "bound_to": self.bound_to,
                 "terms": terms,
                 "sealed": sealed,
                 "due_at": self.due_at,
@@ -78,7 +84,7 @@ class PendingWrite:
         """
         try:
             found: Mapping[str, Any] = json.loads(data)
-            if found["version"] != _VERSION:
+            if found["version"] not in {_UNBOUND, _VERSION}:
                 raise ValueError(f"version {found['version']} is not known")
             terms = dict(found["terms"])
             scope = terms.pop("scope")
@@ -91,6 +97,7 @@ class PendingWrite:
             write = cls(
                 account_id=found["account_id"],
                 generation=found["generation"],
+                bound_to="" if found["version"] == _UNBOUND else found["bound_to"],
                 terms=Terms(scope=None if scope is None else tuple(scope), **terms),
                 sealed=SealedTokens(**sealed),
                 due_at=found["due_at"],
@@ -106,7 +113,7 @@ class PendingWrite:
 def _is_writable(write: PendingWrite) -> bool:
     """Tell whether each value is of a kind that its column can hold: JSON can say any other."""
     terms = write.terms
-    texts = (write.account_id, terms.token_type, *(terms.scope or ()))
+    texts = (write.account_id, write.bound_to, terms.token_type, *(terms.scope or ()))
     times = (terms.minted_at, terms.consented_at)
     optional = (terms.expires_at, terms.lifetime, terms.consent_ends_at, write.due_at)
     return (

@@ -1,7 +1,8 @@
 """Debts of revocation: tokens destroyed here that the provider has not confirmed as revoked.
 
 The account's tokens are destroyed in the same transaction that writes the debt, so that at no
-moment they can be served, and at no moment they are forgotten (CHECKLIST 103, 104).
+moment they can be served, and at no moment they are forgotten (CHECKLIST 103, 104). With them the
+fingerprint of the client registration is sealed, so that they are never sent to another server.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Executable, Row, delete, insert, select, update
 from sqlmodel import col
@@ -27,6 +28,9 @@ from connector.store.vault_keys import learn_keys_within
 from connector.vault.envelope import Place
 from connector.vault.vault import Vault
 
+#: Stands among the tokens that are sealed together.
+_FINGERPRINT: Final = "fingerprint"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationDebt:
@@ -42,6 +46,8 @@ class RevocationDebt:
         attempts: how often it was tried.
         created_at: since when it is owed.
         last_error: why the last try failed.
+        fingerprint: of the client registration that they were issued to; None in debts that an
+            earlier version wrote.
     """
 
     id: str
@@ -52,6 +58,7 @@ class RevocationDebt:
     attempts: int
     created_at: float
     last_error: str | None
+    fingerprint: str | None = None
 
 
 class RevocationStore:
@@ -176,13 +183,14 @@ class RevocationStore:
         return _new_debt(account, tokens, now)
 
     def _row(self, debt: RevocationDebt) -> dict[str, object]:
-        plaintext = json.dumps({name: token.reveal() for name, token in debt.tokens.items()})
+        tokens = {name: token.reveal() for name, token in debt.tokens.items()}
+        plaintext = json.dumps({**tokens, _FINGERPRINT: debt.fingerprint})
         return {
             "id": debt.id,
             "account": debt.account,
             "provider": debt.provider,
             "subject": debt.subject,
-            "tokens_sealed": self._vault.seal(plaintext.encode(), _place(debt.id)),
+            "tokens_sealed": self._vault.seal(plaintext.encode(), _place(debt.id, debt.provider)),
             "created_at": debt.created_at,
             "retry_at": debt.created_at,
             "attempts": 0,
@@ -191,9 +199,11 @@ class RevocationStore:
     def _read(self, row: Row[Any]) -> RevocationDebt:
         error: str | None = row.last_error
         try:
-            tokens = json.loads(self._vault.open(bytes(row.tokens_sealed), _place(row.id)))
+            kept = _place(row.id, row.provider)
+            tokens = json.loads(self._vault.open(bytes(row.tokens_sealed), kept))
         except VaultSealed as failure:  # the other debts are to be paid all the same
             tokens, error = {}, failure.reason
+        fingerprint = tokens.pop(_FINGERPRINT, None)
         return RevocationDebt(
             id=row.id,
             account=row.account,
@@ -203,11 +213,12 @@ class RevocationStore:
             attempts=row.attempts,
             created_at=row.created_at,
             last_error=error,
+            fingerprint=fingerprint,
         )
 
 
-def _place(debt_id: str) -> Place:
-    return Place(table="revocation", row=debt_id, field="tokens")
+def _place(debt_id: str, provider: str) -> Place:
+    return Place(table="revocation", row=debt_id, field="tokens", bound_to=provider)
 
 
 def _new_debt(account: Account, tokens: Mapping[str, Secret], now: float) -> RevocationDebt:
@@ -220,4 +231,5 @@ def _new_debt(account: Account, tokens: Mapping[str, Secret], now: float) -> Rev
         attempts=0,
         created_at=now,
         last_error=None,
+        fingerprint=account.grant.fingerprint if account.grant else None,
     )

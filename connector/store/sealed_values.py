@@ -14,79 +14,31 @@ from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     Select,
-    Table,
     Update,
     bindparam,
     func,
-    or_,
     select,
     update,
 )
-from sqlmodel import SQLModel
 
 from connector.errors import VaultSealed
 from connector.store.database import Database
-from connector.store.tables import ACCOUNT
+from connector.store.seal_counts import SealCounts
+from connector.store.sealed_tables import TABLES, SealedTable
 from connector.store.vault_keys import learn_keys_within
-from connector.vault.envelope import Place, key_id_of
+from connector.vault.envelope import is_outdated, key_id_of
 from connector.vault.vault import Vault
 
 #: Rows that are written together: a transaction keeps other writers waiting for some milliseconds.
 BATCH: Final = 100
 #: Other processes may write under the older key until they have met the new one.
 MOST_PASSES: Final = 10
-SUFFIX: Final = "_sealed"
-
-_LATE: Final = SQLModel.metadata.tables["late_token"]
-_REVOCATION: Final = SQLModel.metadata.tables["revocation"]
-_CONSENT: Final = SQLModel.metadata.tables["consent"]
 
 #: Told after each batch how many rows were looked at in it.
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Kept:
-    """A table with sealed columns.
-
-    Attributes:
-        table: the table.
-        id: the column that names a row.
-        account: the name of the account that a row belongs to.
-    """
-
-    table: Table
-    id: ColumnElement[str]
-    account: ColumnElement[str]
-
-    @property
-    def columns(self) -> list[str]:
-        """The sealed columns."""
-        return [name for name in self.table.c.keys() if name.endswith(SUFFIX)]  # noqa: SIM118
-
-    @property
-    def has_generation(self) -> bool:
-        """Whether values are bound to the generation of their row."""
-        return "generation" in self.table.c
-
-    @property
-    def holds_some(self) -> ColumnElement[bool]:
-        """Whether a row holds a sealed value; that of a consumed consent is empty."""
-        return or_(*(func.length(self.table.c[name]) > 0 for name in self.columns))
-
-
-_OWNER: Final = select(ACCOUNT.c.name).where(ACCOUNT.c.id == _LATE.c.account_id).scalar_subquery()
-
-TABLES: Final = (
-    _Kept(table=ACCOUNT, id=ACCOUNT.c.id, account=ACCOUNT.c.name),
-    _Kept(table=_LATE, id=_LATE.c.account_id, account=_OWNER),
-    _Kept(table=_REVOCATION, id=_REVOCATION.c.id, account=_REVOCATION.c.account),
-    _Kept(table=_CONSENT, id=_CONSENT.c.id, account=_CONSENT.c.account),
-)
 
 
 @dataclass(kw_only=True)
@@ -109,9 +61,18 @@ class SealedValues:
         database: where they are.
         vault: what sealed them.
         batch: rows that are read, and written, together.
+        counts: counts what the vault seals.
     """
 
-    def __init__(self, database: Database, vault: Vault, *, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        *,
+        batch: int = BATCH,
+        counts: SealCounts | None = None,
+    ) -> None:
+        self._counts = counts
         self._database = database
         self._vault = vault
         self._batch = batch
@@ -174,60 +135,76 @@ class SealedValues:
             await self._database.scrub()
         return total
 
-    async def _batches(self, kept: _Kept) -> AsyncIterator[list[Row[Any]]]:
+    async def _batches(self, kept: SealedTable) -> AsyncIterator[list[Row[Any]]]:
         """Read a table in batches, by identifier; nothing is held between them."""
-        query = select(kept.table, kept.account.label("of_account")).where(kept.holds_some)
+        columns = kept.account.label("of_account"), kept.bound_to.label("bound_to")
+        query = select(kept.table, *columns).where(kept.holds_some)
         query = query.order_by(kept.id).limit(self._batch)
         rows = await self._read(kept, query)
         while rows:
             yield rows
-            rows = await self._read(kept, query.where(kept.id > _id(kept, rows[-1])))
+            rows = await self._read(kept, query.where(kept.id > kept.id_of(rows[-1])))
 
-    async def _read(self, kept: _Kept, query: Select[Any]) -> list[Row[Any]]:
+    async def _read(self, kept: SealedTable, query: Select[Any]) -> list[Row[Any]]:
         async with self._database.read() as connection:
             rows = list((await connection.execute(query)).all())
             sealed = [getattr(row, name) for row in rows for name in kept.columns]
             await connection.run_sync(learn_keys_within, self._vault, sealed)
         return rows
 
-    def _examine(self, kept: _Kept, row: Row[Any], census: Census) -> None:
-        for name, sealed in _values(kept, row).items():
+    def _examine(self, kept: SealedTable, row: Row[Any], census: Census) -> None:
+        for name, sealed in kept.values(row).items():
             try:
-                self._vault.open(sealed, _place(kept, row, name))
+                self._vault.open(sealed, kept.place(row, name))
             except VaultSealed as error:
                 census.failures.append((row.of_account or "", error.reason))
             else:
                 census.keys[key_id_of(sealed)] += 1
 
-    async def _reseal(self, kept: _Kept, rows: list[Row[Any]]) -> tuple[int, int]:
+    async def _reseal(self, kept: SealedTable, rows: list[Row[Any]]) -> tuple[int, int]:
         """Write a batch; give how many values were written, and how many rows were overtaken."""
         changes = [(row, new) for row in rows if (new := self._resealed(kept, row))]
         if not changes:
             return 0, 0
         # in the order of `store.group_commit`, so that two processes never wait for each other
-        changes.sort(key=lambda change: _id(kept, change[0]))
+        changes.sort(key=lambda change: kept.id_of(change[0]))
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await self._database.transact(lambda connection: _write(connection, kept, changes))
+        result = await self._database.transact(
+            lambda connection: self._write(connection, kept, changes)
+        )
+        if self._counts is not None:
+            self._counts.committed()
         await asyncio.sleep(loop.time() - began)  # the others' turn, for as long as they waited
         return result
 
-    def _resealed(self, kept: _Kept, row: Row[Any]) -> Mapping[str, bytes]:
-        """Seal the values of a row anew that open, and are sealed under an older key."""
+    def _write(
+        self,
+        connection: Connection,
+        kept: SealedTable,
+        changes: list[tuple[Row[Any], Mapping[str, bytes]]],
+    ) -> tuple[int, int]:
+        result = _write(connection, kept, changes)
+        if self._counts is not None:
+            self._counts.within(connection)
+        return result
+
+    def _resealed(self, kept: SealedTable, row: Row[Any]) -> Mapping[str, bytes]:
+        """Seal the values of a row anew that open, and are of an older key or version."""
         new: dict[str, bytes] = {}
-        for name, sealed in _values(kept, row).items():
-            place = _place(kept, row, name)
+        for name, sealed in kept.values(row).items():
+            place = kept.place(row, name)
             try:
                 plaintext = self._vault.open(sealed, place)
             except VaultSealed:
                 continue
-            if key_id_of(sealed) != self._vault.current_key_id:
+            if key_id_of(sealed) != self._vault.current_key_id or is_outdated(sealed):
                 new[name] = self._vault.seal(plaintext, place)
         return new
 
 
 def _write(
-    connection: Connection, kept: _Kept, changes: list[tuple[Row[Any], Mapping[str, bytes]]]
+    connection: Connection, kept: SealedTable, changes: list[tuple[Row[Any], Mapping[str, bytes]]]
 ) -> tuple[int, int]:
     """Write what is in the place of what was read; see `SealedValues._reseal`."""
     written = 0
@@ -237,7 +214,7 @@ def _write(
         if kept.has_generation:
             known["known_generation"] = row.generation
         values = {f"new_{name}": value for name, value in new.items()}
-        parameters = {"of_row": _id(kept, row), **known, **values}
+        parameters = {"of_row": kept.id_of(row), **known, **values}
         result = connection.execute(_replace(kept, tuple(new)), parameters)
         if result.rowcount == 1:
             written += len(new)
@@ -247,7 +224,7 @@ def _write(
 
 
 @lru_cache
-def _replace(kept: _Kept, names: tuple[str, ...]) -> Update:
+def _replace(kept: SealedTable, names: tuple[str, ...]) -> Update:
     """Make the statement that replaces sealed values which are still what was read."""
     compared = (*names, "generation") if kept.has_generation else names
     return (
@@ -258,23 +235,3 @@ def _replace(kept: _Kept, names: tuple[str, ...]) -> Update:
         )
         .values({name: bindparam(f"new_{name}") for name in names})
     )
-
-
-def _values(kept: _Kept, row: Row[Any]) -> dict[str, bytes]:
-    """Give the sealed values of a row, by column."""
-    found = ((name, getattr(row, name)) for name in kept.columns)
-    return {name: bytes(value) for name, value in found if value}
-
-
-def _place(kept: _Kept, row: Row[Any], column: str) -> Place:
-    return Place(
-        table=kept.table.name,
-        row=_id(kept, row),
-        field=column.removesuffix(SUFFIX),
-        generation=row.generation if kept.has_generation else 0,
-    )
-
-
-def _id(kept: _Kept, row: Row[Any]) -> str:
-    identifier: str = getattr(row, kept.id.key or "")
-    return identifier

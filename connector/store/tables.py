@@ -68,6 +68,9 @@ class VaultKeyRow(SQLModel, table=True):
     key_id: int = Field(primary_key=True)
     wrapped: bytes
     created_at: float
+    seals: int = Field(  # how many values it has sealed; see `store.seal_counts`
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}
+    )
 
 
 class AccountRow(SQLModel, table=True):

@@ -116,6 +116,31 @@ async def make_data_key(database: Database, vault: Vault, *, now: float) -> int:
         TemporarilyUnavailable: the database cannot be had; no key was made.
     """
     await database.look_up(lambda connection: _take_in(connection, vault))
+    return await _make_data_key(database, vault, now)
+
+
+async def replace_data_key(database: Database, vault: Vault, worn: int, *, now: float) -> int:
+    """Make a new data key in the place of the newest, unless another process has done so.
+
+    Args:
+        database: where the keys are.
+        vault: what seals.
+        worn: the number of the key that is to be replaced.
+        now: seconds since the epoch.
+
+    Returns:
+        The number of the newest.
+
+    Raises:
+        As `make_data_key`.
+    """
+    await database.look_up(lambda connection: _take_in(connection, vault))
+    if vault.current_key_id > worn:
+        return vault.current_key_id
+    return await _make_data_key(database, vault, now)
+
+
+async def _make_data_key(database: Database, vault: Vault, now: float) -> int:
     made = vault.new_data_key()
     row = {"key_id": made.key_id, "wrapped": made.wrapped, "created_at": now}
     try:

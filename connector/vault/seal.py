@@ -102,7 +102,7 @@ class LocalSeal:
     def unwrap(self, wrapped: bytes, store_id: str) -> bytes:
         """Give the root key back; see `Seal.unwrap`."""
         try:
-            return unseal(wrapped, key=self._key(store_id), store_id=store_id, place=_ROOT)
+            return unseal(wrapped, keys={0: self._key(store_id)}, store_id=store_id, place=_ROOT)
         except NotOpened:
             raise VaultSealed(
                 f"the key in {self.description} is not the one that this vault was sealed with",

@@ -10,6 +10,7 @@ wrong root key does not unwrap any data key: the vault stays sealed, nothing is 
 import contextlib
 import hashlib
 import hmac
+import itertools
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ class Vault:
         root_key: 32 bytes.
         data_keys: by key id; at least one.
         token_bytes: source of randomness for nonces.
+
+    Attributes:
+        store_id: as given.
+        current_key_id: of the data key that seals new values.
+        sealed: how many values this object has sealed (see `store.seal_counts`).
     """
 
     def __init__(
@@ -64,9 +70,12 @@ class Vault:
         self._keys = {key_id: AESGCM(key) for key_id, key in data_keys.items()}
         self._fingerprint_key = _derive(root_key, b"connector fingerprint v1")
         self._token_bytes = token_bytes
+        self._numbers = itertools.count(1)
+        self.sealed = 0
 
     def seal(self, plaintext: bytes, place: Place) -> bytes:
         """Seal a value for the place where it will be kept."""
+        self.sealed = next(self._numbers)  # threads seal; a number is given once
         return seal(
             plaintext,
             key=self._keys[self.current_key_id],
@@ -83,18 +92,12 @@ class Vault:
             VaultSealed: it was changed, comes from another place, or its key is not here.
         """
         try:
-            return self._open(sealed, place)
+            return unseal(sealed, keys=self._keys, store_id=self.store_id, place=place)
         except NotOpened as error:
             raise VaultSealed(
                 f"the {place} does not open: {error}",
                 "No other account is touched; restore it from a backup, or connect it again.",
             ) from None
-
-    def _open(self, sealed: bytes, place: Place) -> bytes:
-        key_id = key_id_of(sealed)
-        if key_id not in self._keys:
-            raise NotOpened(f"sealed with key {key_id}, which is not here")
-        return unseal(sealed, key=self._keys[key_id], store_id=self.store_id, place=place)
 
     def seal_secret(self, secret: Secret, place: Place) -> bytes:
         """Seal a secret for the place where it will be kept."""
@@ -208,7 +211,9 @@ def _wrap(data_key: bytes, root_key: AESGCM, store_id: str, key_id: int) -> byte
 
 def _unwrap(data_key: WrappedKey, root_key: AESGCM, store_id: str) -> bytes:
     place = _key_place(data_key.key_id)
-    return unseal(data_key.wrapped, key=root_key, store_id=store_id, place=place)
+    return unseal(
+        data_key.wrapped, keys={data_key.key_id: root_key}, store_id=store_id, place=place
+    )
 
 
 def _key_place(key_id: int) -> Place:

@@ -28,7 +28,11 @@ TOKEN_BYTES: Final = 200
 MOST: Final = 3.0
 STORE: Final = "0f3b7c52a7d14d0e9c3f6b1e"
 PLACE: Final = Place(
-    table="account", row="8d1f0c4b9a2e4f6d", field="refresh_token_sealed", generation=41
+    table="account",
+    row="8d1f0c4b9a2e4f6d",
+    field="refresh_token",
+    generation=41,
+    bound_to="acme 0f3b7c52a7d14d0e",
 )
 
 #: A row's name and one call.
@@ -42,13 +46,14 @@ def main() -> None:
     vault = Vault(STORE, os.urandom(KEY_BYTES), {1: data_key})
     text = os.urandom(TOKEN_BYTES // 2).hex()
     plaintext, secret = text.encode(), Secret(text)
+    keys = {1: key}
     aad = os.urandom(100)
     bare, sealed = key.encrypt(nonce, plaintext, aad), vault.seal(plaintext, PLACE)
     assert vault.open_secret(sealed, PLACE) == secret
     opening = _in_turns(
         [
             ("bare AES-GCM decrypt", lambda: key.decrypt(nonce, bare, aad)),
-            ("envelope unseal", lambda: unseal(sealed, key=key, store_id=STORE, place=PLACE)),
+            ("envelope unseal", lambda: unseal(sealed, keys=keys, store_id=STORE, place=PLACE)),
             ("Vault.open", lambda: vault.open(sealed, PLACE)),
             ("Vault.open_secret", lambda: vault.open_secret(sealed, PLACE)),
         ]

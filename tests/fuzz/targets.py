@@ -25,6 +25,7 @@ _PLACE: Final = Place(table="account", row="0a1b", field="refresh_token", genera
 _WRITE: Final = PendingWrite(
     account_id="0a1b",
     generation=3,
+    bound_to="acme f1",
     terms=Terms(
         token_type="Bearer",
         scope=("read",),
@@ -73,7 +74,7 @@ def check_envelope(data: bytes) -> None:
     kind, position, mask, rest = data[:1], data[1:3], data[3:4], data[4:]
     if kind == FRAMED:
         sealed = sealed_by_us(rest)
-        if unseal(sealed, key=_KEY, store_id="store", place=_PLACE) != rest:
+        if unseal(sealed, keys={7: _KEY}, store_id="store", place=_PLACE) != rest:
             raise PromiseBroken("what was sealed opens as something else")
         changed = bytearray(sealed)
         changed[int.from_bytes(position, "big") % len(sealed)] ^= (mask or b"\1")[0] or 1
@@ -83,7 +84,7 @@ def check_envelope(data: bytes) -> None:
     try:
         if not 0 <= key_id_of(candidate) < 2**32:
             raise PromiseBroken("a key id of more than four bytes")
-        unseal(candidate, key=_KEY, store_id="store", place=_PLACE)
+        unseal(candidate, keys={7: _KEY}, store_id="store", place=_PLACE)
     except NotOpened:
         return
     raise PromiseBroken("something opens that was not sealed")

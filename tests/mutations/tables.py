@@ -9,5 +9,14 @@ from tests.mutations.refreshing import REFRESHING
 from tests.mutations.serving import SERVING
 from tests.mutations.sharing import SHARING
 from tests.mutations.storing import STORING
+from tests.mutations.vault import VAULT
 
-TABLES: Final[tuple[Table, ...]] = (REFRESHING, ANSWERS, SERVING, STORING, SHARING, JOURNAL)
+TABLES: Final[tuple[Table, ...]] = (
+    REFRESHING,
+    ANSWERS,
+    SERVING,
+    STORING,
+    SHARING,
+    JOURNAL,
+    VAULT,
+)

@@ -169,6 +169,29 @@ async def test_names_are_not_bound_to_tokens(stores: Stores) -> None:
     assert stores.accounts.open_access_token(renamed) == Secret("access-1")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE account SET provider = 'evil'",
+        "UPDATE account SET fingerprint = 'of another registration'",
+        "UPDATE account SET fingerprint = NULL",
+        "UPDATE account SET provider = provider || ' ' || fingerprint, fingerprint = NULL",
+    ],
+)
+async def test_tokens_do_not_open_for_another_provider_or_registration(
+    stores: Stores, change: str
+) -> None:
+    """Whoever writes to the database cannot have them sent to another server (CHECKLIST 110)."""
+    await connected(stores, "acme/one")
+    async with stores.database.write() as connection:
+        await connection.execute(text(change))
+    moved = await stores.accounts.require("acme/one")
+    with pytest.raises(VaultSealed, match="acme/one"):
+        stores.accounts.open_refresh_token(moved)
+    with pytest.raises(VaultSealed, match="acme/one"):
+        stores.accounts.open_access_token(moved)
+
+
 async def test_access_and_refresh_token_cannot_change_places(stores: Stores) -> None:
     await connected(stores, "acme/one")
     async with stores.database.write() as connection:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Row, text
 from sqlmodel import SQLModel
 
@@ -13,7 +14,8 @@ from connector.account import Account
 from connector.errors import VaultSealed
 from connector.secret import Secret
 from connector.store.due import DueStore, Used
-from connector.store.sealed_values import SUFFIX, TABLES, SealedValues
+from connector.store.sealed_tables import SUFFIX, TABLES
+from connector.store.sealed_values import SealedValues
 from connector.store.vault_keys import load_vault, make_data_key
 from connector.testing import (
     SOME_TIME,
@@ -24,6 +26,7 @@ from connector.testing import (
     some_attempt,
     some_tokens,
 )
+from connector.vault.envelope import VERSION, Place, _unbound_data
 
 from .conftest import OpenDatabase
 from .scenarios import KEY
@@ -86,6 +89,26 @@ async def tokens(stores: Stores, name: str) -> tuple[str, str | None]:
         stores.accounts.open_access_token(account).reveal(),
         refresh_token.reveal() if refresh_token else None,
     )
+
+
+async def test_what_earlier_versions_sealed_is_sealed_as_today(stores: Stores) -> None:
+    """Version 1 bound nothing but the place; no new key is needed for it."""
+    one = await connected(stores, "acme/one")
+    place = Place(table="account", row=one.id, field="refresh_token", generation=one.generation)
+    header = b"\x01" + (1).to_bytes(4, "big")
+    nonce = bytes(12)
+    key: AESGCM = stores.vault._keys[1]
+    data = _unbound_data(header, stores.vault.store_id, place)
+    older = header + nonce + key.encrypt(nonce, b"refresh-of-old", data)
+    async with stores.database.write() as connection:
+        query = text("UPDATE account SET refresh_token_sealed = :older")
+        await connection.execute(query, {"older": older})
+    assert await tokens(stores, "acme/one") == ("access-1", "refresh-of-old")
+    assert await SealedValues(stores.database, stores.vault).reseal() == 1
+    assert await tokens(stores, "acme/one") == ("access-1", "refresh-of-old")
+    (row,) = await fetch(stores, "SELECT refresh_token_sealed FROM account")
+    assert bytes(row[0])[0] == VERSION
+    assert await SealedValues(stores.database, stores.vault).reseal() == 0
 
 
 def test_every_sealed_column_is_gone_through() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from connector.account import Account
 from connector.errors import VaultSealed
 from connector.secret import Secret
-from connector.store.account_rows import place
+from connector.store.account_rows import binding_of, place
 from connector.store.grants import Consent, NewTokens
 from connector.store.pending_write import PendingWrite
 from connector.testing import SOME_TIME, Stores, connected, some_attempt, some_tokens
@@ -56,8 +56,9 @@ async def test_it_opens_in_its_place_only(stores: Stores) -> None:
             ).scalar_one()
         )
     assert LATE.reveal().encode() not in sealed
+    winners_own = place(winner.id, "refresh_token", winner.generation, binding_of(winner))
     with pytest.raises(VaultSealed):
-        stores.vault.open_secret(sealed, place(winner.id, "refresh_token", winner.generation))
+        stores.vault.open_secret(sealed, winners_own)
     assert winner.grant is not None
     async with stores.database.write() as connection:
         await connection.execute(

@@ -126,6 +126,26 @@ async def test_an_older_database_keeps_what_is_in_it(empty: Database) -> None:
         ]
 
 
+async def test_what_a_key_has_sealed_before_it_was_counted_is_estimated(empty: Database) -> None:
+    """Three values for each generation of an account, which is no less than there were."""
+    async with empty.write() as connection:
+        await connection.run_sync(_upgrade_to, "0007")
+        for generation in (4, 0, 7):
+            await connection.execute(
+                text(
+                    "INSERT INTO account (id, name, provider, state, state_since, generation,"
+                    " created_at, lease_fence, attempt_count, failures) VALUES (:id, :id, 'acme',"
+                    " 'active', 0, :generation, 0, 0, 0, 0)"
+                ),
+                {"id": f"{generation}", "generation": generation},
+            )
+        query = text("INSERT INTO vault_key (key_id, wrapped, created_at) VALUES (1, :key, 0)")
+        await connection.execute(query, {"key": b"wrapped"})
+    await migrate(empty)
+    async with empty.read() as connection:
+        assert (await connection.execute(text("SELECT seals FROM vault_key"))).scalar() == 33
+
+
 @pytest.mark.parametrize("revision", ["9999", "0099", "zzzz"])
 async def test_a_newer_schema_is_refused_and_left_as_it_is(empty: Database, revision: str) -> None:
     await migrate(empty)

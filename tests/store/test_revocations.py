@@ -52,6 +52,20 @@ async def test_the_debt_is_sealed_to_its_own_place(stores: Stores) -> None:
     assert two.tokens == {}, "a ciphertext of another debt does not open"
 
 
+async def test_a_debt_is_not_paid_to_another_provider(stores: Stores) -> None:
+    account = await connected(stores, "acme/one")
+    assert account.grant is not None
+    await stores.revocations.destroy(account, "revoked", now=SOME_TIME, is_owed=True)
+    (debt,) = await stores.revocations.all()
+    assert debt.fingerprint == account.grant.fingerprint
+    assert set(debt.tokens) == {"access_token", "refresh_token"}
+    async with stores.database.write() as connection:
+        await connection.execute(text("UPDATE revocation SET provider = 'evil'"))
+    (moved,) = await stores.revocations.all()
+    assert moved.tokens == {}
+    assert await stores.revocations.due(SOME_TIME) == []
+
+
 async def test_where_nothing_is_owed_nothing_is_kept(stores: Stores) -> None:
     account = await connected(stores, "acme/one")
     assert not await stores.revocations.destroy(account, "x", now=SOME_TIME, is_owed=False)

@@ -140,6 +140,22 @@ class TestProviderAway:
         assert await runtime.revocations.all() == []
 
 
+async def test_tokens_are_not_sent_to_another_server_than_their_own(
+    bench: Workbench, runtime: Runtime
+) -> None:
+    """What is owed was issued to a registration that is not the configured one (CHECKLIST 32)."""
+    bench.configure(replace=('client_id = "', 'client_id = "another-'))
+    before = bench.simulator.ledger.count("revoke")
+    async with bench.runtime() as edited:
+        outcome = await revoker_of(edited).revoke(ACCOUNT)
+    assert not outcome.is_confirmed
+    assert "registration of acme has changed" in outcome.cause
+    assert bench.simulator.ledger.count("revoke") == before, "nothing was sent"
+    bench.clock.advance(60)
+    await revoker_of(runtime).settle_due()
+    assert await runtime.revocations.all() == [], "its own registration is sent them"
+
+
 async def test_the_provider_offers_no_revocation(bench: Workbench, tmp_path: Path) -> None:
     assert tmp_path == bench.folder
     bench.simulator.change({"metadata_overrides": {"revocation_endpoint": None}})

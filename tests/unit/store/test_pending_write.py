@@ -43,6 +43,7 @@ json_values = st.recursive(
 ONE = PendingWrite(
     account_id="0a1b",
     generation=3,
+    bound_to="acme f1",
     terms=Terms(
         token_type="Bearer",
         scope=("read", "write"),
@@ -89,12 +90,16 @@ def test_what_was_dumped_loads(write: PendingWrite) -> None:
 
 
 def test_what_earlier_versions_dumped_loads() -> None:
-    """Golden: what is in a journal must load for ever; ``is_rotated`` came later."""
+    """Golden: what is in a journal must load for ever.
+
+    In version 1 nothing was bound, and ``is_rotated`` came later.
+    """
     table = json.loads(ONE.dump())
     assert table == {
-        "version": 1,
+        "version": 2,
         "account_id": "0a1b",
         "generation": 3,
+        "bound_to": "acme f1",
         "terms": {
             "token_type": "Bearer",
             "scope": ["read", "write"],
@@ -108,8 +113,12 @@ def test_what_earlier_versions_dumped_loads() -> None:
         "due_at": 8.0,
         "is_rotated": True,
     }
+    del table["bound_to"]
+    table["version"] = 1
+    older = replace(ONE, bound_to="")
+    assert PendingWrite.load(json.dumps(table).encode()) == older
     del table["is_rotated"]
-    assert PendingWrite.load(json.dumps(table).encode()) == replace(ONE, is_rotated=False)
+    assert PendingWrite.load(json.dumps(table).encode()) == replace(older, is_rotated=False)
 
 
 @given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))

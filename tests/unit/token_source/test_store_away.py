@@ -191,7 +191,7 @@ async def test_what_cannot_be_read_is_not_guessed_at_and_stops_nobody(
     with store_away():
         await runtime.tokens.get(account.name)
     (kept,) = runtime.journal.held()
-    payload = kept.payload.replace(b'"version": 1', b'"version": 2') if is_later else b"{"
+    payload = kept.payload.replace(b'"version": 2', b'"version": 3') if is_later else b"{"
     assert payload != kept.payload
     runtime.journal.settle(kept)
     runtime.journal.keep(replace(kept, payload=payload))
