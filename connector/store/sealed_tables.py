@@ -45,12 +45,14 @@ class SealedTable:
     @property
     def holds_some(self) -> ColumnElement[bool]:
         """Whether a row holds a sealed value; that of a consumed consent is empty."""
-        return or_(*(func.length(self.table.c[name]) > 0 for name in self.columns))
+        if self.table is _CONSENT:
+            return _CONSENT.c.consumed_at.is_(None)
+        return or_(*(self.table.c[name].is_not(None) for name in self.columns))
 
     def values(self, row: Row[Any]) -> dict[str, bytes]:
         """Give the sealed values of a row, by column."""
         found = ((name, getattr(row, name)) for name in self.columns)
-        return {name: bytes(value) for name, value in found if value}
+        return {name: value for name, value in found if value is not None}
 
     def place(self, row: Row[Any], column: str) -> Place:
         """Give the place of a value."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import sqlite3
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -13,6 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.util.concurrency import in_greenlet
 
 from connector.errors import VaultSealed
+from connector.store.column_types import readable
 from connector.store.sqlite_file import APPLICATION_ID
 
 POOL_SIZE: Final = 10
@@ -31,6 +32,14 @@ _PRAGMAS: Final = (
 )
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that no row's text can make fail; see `column_types`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.text_factory = readable
+
+
 def _sqlite_url(url: URL, driver: str) -> URL:
     """A file that has gone is not made anew behind our back, empty and open to others."""
     return URL.create(
@@ -38,6 +47,10 @@ def _sqlite_url(url: URL, driver: str) -> URL:
         database=f"file:{quote(url.database or '')}",
         query={"mode": "rw", "uri": "true"},
     )
+
+
+def _parameters(busy_timeout: float) -> dict[str, Any]:
+    return {"isolation_level": None, "timeout": busy_timeout, "factory": _Connection}
 
 
 def thread_engine(url: URL, busy_timeout: float, begin_statement: str) -> Engine:
@@ -54,7 +67,7 @@ def thread_engine(url: URL, busy_timeout: float, begin_statement: str) -> Engine
         pool_size=1,
         max_overflow=0,
         poolclass=QueuePool,
-        connect_args={"isolation_level": None, "timeout": busy_timeout},
+        connect_args=_parameters(busy_timeout),
     )
     _configure_connections(engine)
 
@@ -89,7 +102,7 @@ def sqlite_engine(url: URL, busy_timeout: float) -> AsyncEngine:
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=busy_timeout,
-        connect_args={"isolation_level": None, "timeout": busy_timeout},
+        connect_args=_parameters(busy_timeout),
     )
     _configure_connections(engine.sync_engine)
 

@@ -7,37 +7,13 @@ migration in ``migrations/versions``, which a test compares with these tables.
 
 from typing import Final
 
-from sqlalchemy import (
-    BigInteger,
-    Dialect,
-    Index,
-    String,
-    Table,
-    TypeDecorator,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import BigInteger, Index, Table, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
+
+from connector.store.column_types import ForeignText, LenientText, SealedBytes
 
 _IS_RUNNING = text("outcome = 'running'")
 _IS_DUE_SOME_DAY = text("due_at IS NOT NULL AND state = 'active'")
-
-
-class ForeignText(TypeDecorator[str]):
-    """Text that a provider or a user's function chose.
-
-    JSON can hold a NUL, which Postgres does not take, and lone surrogates, which no UTF-8 has. A
-    token must not be lost for the sake of the words around it, so these are replaced.
-    """
-
-    impl = String
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Make it fit for any database."""
-        if value is None:
-            return None
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 class VaultRow(SQLModel, table=True):
@@ -56,7 +32,7 @@ class VaultSealRow(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     description: str
-    root_key_wrapped: bytes
+    root_key_wrapped: bytes = Field(sa_type=SealedBytes)
     created_at: float
 
 
@@ -66,7 +42,7 @@ class VaultKeyRow(SQLModel, table=True):
     __tablename__ = "vault_key"
 
     key_id: int = Field(primary_key=True)
-    wrapped: bytes
+    wrapped: bytes = Field(sa_type=SealedBytes)
     created_at: float
     seals: int = Field(  # how many values it has sealed; see `store.seal_counts`
         default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"}
@@ -87,16 +63,16 @@ class AccountRow(SQLModel, table=True):
         ),
     )
 
-    id: str = Field(primary_key=True)
-    name: str = Field(unique=True)
-    provider: str
-    state: str
+    id: str = Field(primary_key=True, sa_type=LenientText)
+    name: str = Field(unique=True, sa_type=LenientText)
+    provider: str = Field(sa_type=LenientText)
+    state: str = Field(sa_type=LenientText)
     reason: str | None = Field(default=None, sa_type=ForeignText)
     state_since: float
     generation: int = Field(sa_type=BigInteger)
     created_at: float
 
-    fingerprint: str | None = None
+    fingerprint: str | None = Field(default=None, sa_type=LenientText)
     subject: str | None = Field(default=None, sa_type=ForeignText)
     subject_name: str | None = Field(default=None, sa_type=ForeignText)
     token_type: str | None = Field(default=None, sa_type=ForeignText)
@@ -106,18 +82,18 @@ class AccountRow(SQLModel, table=True):
     lifetime: float | None = None
     consented_at: float | None = None
     consent_ends_at: float | None = None
-    access_token_sealed: bytes | None = None
-    refresh_token_sealed: bytes | None = None
-    extra_sealed: bytes | None = None
+    access_token_sealed: bytes | None = Field(default=None, sa_type=SealedBytes)
+    refresh_token_sealed: bytes | None = Field(default=None, sa_type=SealedBytes)
+    extra_sealed: bytes | None = Field(default=None, sa_type=SealedBytes)
 
-    lease_owner: str | None = None
+    lease_owner: str | None = Field(default=None, sa_type=LenientText)
     lease_until: float | None = None
     lease_fence: int = Field(default=0, sa_type=BigInteger)
 
     attempt_sent_at: float | None = None
     attempt_first_sent_at: float | None = None
     attempt_count: int = 0
-    attempt_fingerprint: str | None = None
+    attempt_fingerprint: str | None = Field(default=None, sa_type=LenientText)
     attempt_fence: int | None = Field(default=None, sa_type=BigInteger)
 
     last_error: str | None = Field(default=None, sa_type=ForeignText)
@@ -145,7 +121,7 @@ class LateTokenRow(SQLModel, table=True):
     account_id: str = Field(primary_key=True, foreign_key="account.id", ondelete="CASCADE")
     generation: int = Field(sa_type=BigInteger)  # that the account has while this is of use
     sent_at: float
-    refresh_token_sealed: bytes
+    refresh_token_sealed: bytes = Field(sa_type=SealedBytes)
 
 
 class ConsentRow(SQLModel, table=True):
@@ -157,7 +133,7 @@ class ConsentRow(SQLModel, table=True):
     state_hash: str = Field(unique=True)
     account: str
     provider: str
-    request_sealed: bytes
+    request_sealed: bytes = Field(sa_type=SealedBytes)
     created_at: float
     expires_at: float
     consumed_at: float | None = None
@@ -176,7 +152,7 @@ class RevocationRow(SQLModel, table=True):
     account: str
     provider: str
     subject: str | None = Field(default=None, sa_type=ForeignText)
-    tokens_sealed: bytes
+    tokens_sealed: bytes = Field(sa_type=SealedBytes)
     created_at: float
     retry_at: float = Field(index=True)
     attempts: int = 0

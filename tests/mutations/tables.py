@@ -6,6 +6,7 @@ from tests.mutations.answers import ANSWERS
 from tests.mutations.journal import JOURNAL
 from tests.mutations.mutation import Table
 from tests.mutations.refreshing import REFRESHING
+from tests.mutations.sealing import SEALING
 from tests.mutations.serving import SERVING
 from tests.mutations.sharing import SHARING
 from tests.mutations.storing import STORING
@@ -19,4 +20,5 @@ TABLES: Final[tuple[Table, ...]] = (
     SHARING,
     JOURNAL,
     VAULT,
+    SEALING,
 )

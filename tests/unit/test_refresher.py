@@ -228,3 +228,20 @@ async def test_it_runs_until_it_is_closed(
     await runtime.tokens._flights.drain()
     account = await runtime.accounts.require(ACCOUNT)
     assert account.generation == 2, "what was sent is committed"
+
+
+@pytest.mark.parametrize("value", ["CAST(x'80ff' AS TEXT)", "x'01'", "7"])
+async def test_one_that_is_damaged_keeps_no_other_from_being_renewed(
+    bench: Workbench, runtime: Runtime, refresher: Refresher, value: str
+) -> None:
+    for name in ("acme/one", "acme/two"):
+        await bench.connect(runtime, name)
+        await runtime.tokens.get(name)
+    await runtime.tokens.check_store()
+    async with runtime.database.write() as connection:
+        spoil = "UPDATE account SET refresh_token_sealed = {} WHERE name = 'acme/one'"
+        await connection.exec_driver_sql(spoil.format(value))
+    bench.clock.advance(3600 - 100)
+    assert await refresher.refresh_due() == 2
+    assert bench.refreshes == 1
+    assert (await runtime.accounts.require("acme/two")).generation == 2

@@ -40,6 +40,24 @@ def test_what_does_not_open_is_named(commands: Commands) -> None:
     assert second.startswith("connector: The vault is sealed: one sealed value does not open")
 
 
+@pytest.mark.parametrize("value", ["CAST(x'80ff' AS TEXT)", "7"])
+def test_what_is_no_ciphertext_at_all_costs_one_account(commands: Commands, value: str) -> None:
+    commands.bench.connect_apart()
+    commands.bench.connect_apart("acme/two")
+    spoil = "UPDATE account SET access_token_sealed = {} WHERE name = 'acme/ads'"
+    change(commands, spoil.format(value))
+    for command in ("verify", "rotate"):
+        assert commands.run("vault", command) == 5
+        assert "values that open: 3 with data key" in commands.out
+        assert "connector: acme/ads: the access_token of account " in commands.err
+        assert "acme/two" not in commands.err
+    assert commands.run("token", "acme/ads") == 5
+    assert commands.run("token", "acme/two") == 0
+    assert commands.run("accounts") == 0
+    assert "acme/ads" in commands.out
+    assert "acme/two" in commands.out
+
+
 def test_a_rotation_seals_everything_anew(commands: Commands) -> None:
     commands.bench.connect_apart()
     assert commands.run("vault", "rotate") == 0, commands.err
