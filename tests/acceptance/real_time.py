@@ -12,7 +12,7 @@ from tests.unit.workbench import Workbench, run_apart
 
 @contextmanager
 def real_time_workbench(
-    folder: Path, settings: Settings, *, postgres_url: str | None = None
+    folder: Path, settings: Settings, *, postgres_url: str | None = None, more: str = ""
 ) -> Iterator[Workbench]:
     """Run a simulator and make a vault; the provider is configured as the simulator behaves.
 
@@ -20,10 +20,11 @@ def real_time_workbench(
         folder: of the configuration, and of the vault where it is SQLite.
         settings: of the simulator.
         postgres_url: of an empty database, where the vault is Postgres.
+        more: further tables of the configuration.
     """
     with Simulator(settings) as simulator:
         bench = Workbench(folder, simulator, simulator.clock)
-        configure(bench, settings, postgres_url=postgres_url)
+        configure(bench, settings, postgres_url=postgres_url, more=more)
         if postgres_url is not None:
             _make_vault(bench)
         yield bench
@@ -35,6 +36,7 @@ def configure(
     *,
     postgres_url: str | None = None,
     journal: str | None = None,
+    more: str = "",
 ) -> None:
     """Write config.toml: the provider is configured as the simulator behaves.
 
@@ -43,6 +45,7 @@ def configure(
         settings: of the simulator.
         postgres_url: where the vault is Postgres.
         journal: folder of the journal.
+        more: further tables.
     """
     grace = f'grace = "{settings.grace_seconds:g}s"' if settings.rotation == "grace" else ""
     profile = f"""
@@ -54,7 +57,7 @@ def configure(
     lines = [f'{key} = "{value}"' for key, value in vault.items() if value is not None]
     if lines:  # not beside a vault of SQLite any more
         lines.append("allow_volatile_journal = true")
-    bench.configure(acme=profile, replace=("[vault]", "\n".join(["[vault]", *lines])))
+    bench.configure(acme=profile, more=more, replace=("[vault]", "\n".join(["[vault]", *lines])))
 
 
 def _make_vault(bench: Workbench) -> None:
