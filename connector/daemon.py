@@ -140,7 +140,7 @@ class Daemon:
             runs=runtime.runs,
             credentials=RuntimeCredentials(runtime),
             folder=self._settings.folder,
-            hidden_variables=self._settings.secret_variables,
+            hidden_variables=self._settings.hidden_variables,
             owner=runtime.owner,
             now=runtime.now,
         )

@@ -143,13 +143,15 @@ class VaultSealed(ConnectorError):
     Attributes:
         reason: why it does not open.
         remedy: what to do.
+        lacks_key: the seal has no key here, or another one: the vault may belong to another seal.
     """
 
     exit_code = 5
 
-    def __init__(self, reason: str, remedy: str = "") -> None:
+    def __init__(self, reason: str, remedy: str = "", *, lacks_key: bool = False) -> None:
         self.reason = reason
         self.remedy = remedy
+        self.lacks_key = lacks_key
         super().__init__(self._message(reason=reason, remedy=remedy))
 
 

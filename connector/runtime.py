@@ -13,12 +13,13 @@ from sqlalchemy.engine import URL, make_url
 
 from connector.consent import Consents
 from connector.credential import Credential, make_credential
-from connector.errors import VaultSealed
+from connector.errors import ConfigurationError, Problem, VaultSealed
 from connector.journal import Journal
 from connector.journal_folder import check_journal
 from connector.oauth.token import AccessToken
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
+from connector.seal_kinds import NotASeal
 from connector.secret import Secret, SecretReference
 from connector.settings import Settings, VaultSettings
 from connector.store.accounts import AccountStore
@@ -45,7 +46,7 @@ from connector.token_source.memory import TokenMemory
 from connector.token_source.refresh import Refresh
 from connector.token_source.settlement import Settlement
 from connector.token_source.watch import StoreWatch
-from connector.vault.seal import open_seal
+from connector.vault.seal import Seal, open_seal
 from connector.vault.vault import Vault
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ async def open_runtime(
             empty the journal.
         TemporarilyUnavailable: the database cannot be had.
     """
-    seal = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
+    seal = configured_seal(settings)
     lease_clock = boot_time if now is time.time else now
     database = Database(database_url(settings.vault), now=now, lease_clock=lease_clock)
     try:
@@ -198,7 +199,7 @@ async def open_runtime(
             is_volatile_allowed=settings.vault.allow_volatile_journal,
             source=settings.path.name,
         )
-        is_new_file = _prepare(database, create=create)
+        is_new_file = prepare_database(database, create=create)
         try:
             await migrate(database)
             if create:
@@ -222,6 +223,19 @@ async def open_runtime(
     return Runtime(settings, database, vault, has_background=has_background, now=now)
 
 
+def configured_seal(settings: Settings) -> Seal:
+    """Give the seal that a configuration names; nothing is asked of it yet.
+
+    Raises:
+        ConfigurationError: its name means nothing to it.
+    """
+    try:
+        return open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
+    except NotASeal as error:
+        problem = Problem(settings.path.name, "vault.seal", error.message, error.remedy)
+        raise ConfigurationError([problem]) from None
+
+
 def database_url(vault: VaultSettings) -> URL:
     """Give the database's URL with its secrets read.
 
@@ -236,8 +250,12 @@ def database_url(vault: VaultSettings) -> URL:
     return url.set(password=vault.password.resolve().reveal())
 
 
-def _prepare(database: Database, *, create: bool) -> bool:
-    """Create or check the file of a SQLite database; tell whether it was created."""
+def prepare_database(database: Database, *, create: bool) -> bool:
+    """Create or check the file of a SQLite database; tell whether it was created.
+
+    Raises:
+        VaultSealed: there is none, or it is not safe.
+    """
     path = database.path
     if path is None:
         return False

@@ -17,11 +17,10 @@ from connector.duration import format_duration
 from connector.errors import ConfigurationError, ConnectorError, RegistrationRejected
 from connector.journal_folder import volatile_type
 from connector.oauth.wire import WireAnswer
-from connector.runtime import Runtime
+from connector.runtime import Runtime, configured_seal
 from connector.settings import Settings, load_settings
 from connector.store.halts import Halt, HaltStore
 from connector.token_source.verdict import check_registration
-from connector.vault.seal import open_seal
 
 Verdict = Literal["ok", "warning", "problem"]
 
@@ -117,7 +116,7 @@ def _secret_files(settings: Settings) -> list[Path]:
 
 async def _check_open(runtime: Runtime) -> AsyncIterator[Finding]:
     settings = runtime.settings
-    seal = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
+    seal = configured_seal(settings)
     yield _ok("vault", f"{runtime.database.description} opens, sealed by {seal.description}")
     kind = volatile_type(settings.vault.journal)
     if kind is not None:

@@ -91,7 +91,7 @@ async def _show(runtime: Runtime, wish: Wish, url: str) -> None:
     """Bring the URL before the person."""
     if wish.may_open and has_browser():
         click.echo(f"Opening your browser. If nothing opens, go to:\n{url}", err=True)
-        if await open_browser(url, runtime.settings.secret_variables):
+        if await open_browser(url, runtime.settings.hidden_variables):
             return
     elif wish.may_open:
         click.echo("There is no browser here; open this address:", err=True)

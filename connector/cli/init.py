@@ -1,5 +1,6 @@
 """``connector init``: a commented config.toml and a vault, where there is none."""
 
+import json
 import os
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from connector.errors import ConfigurationError, Problem
 @click.command()
 @common_options
 @option(
-    "--seal", help="Written into a new config.toml: keyring, file:PATH, env:NAME, credential:NAME."
+    "--seal",
+    help="Written into a new config.toml: keyring, credential:NAME, passphrase, file:PATH, "
+    "env:NAME.",
 )
 def init(config: str | None, seal: str | None) -> None:
     """Write a commented config.toml and make the vault, where there is none.
@@ -36,11 +39,11 @@ def init(config: str | None, seal: str | None) -> None:
         async with opened(settings, create=True) as runtime:
             return runtime.database.description
 
-    from connector.vault.seal import open_seal
+    from connector.runtime import configured_seal
 
     description = run_async(work())
-    source = open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
-    click.echo(f"the vault is at {description}, sealed by {source.description}")
+    seal_used = configured_seal(settings)
+    click.echo(f"the vault is at {description}, sealed by {seal_used.description}")
     if is_written:
         click.echo(
             f"Next: put your client_id and client_secret into {path}, then type: "
@@ -54,7 +57,8 @@ def _write_configuration(path: Path, seal: str | None) -> bool:
 
     text = (resources.files("connector.cli") / "config.template.toml").read_text(encoding="utf-8")
     if seal is not None:
-        text = text.replace('seal = "keyring"', f'seal = "{seal}"', 1)
+        # a JSON string is a basic string of TOML
+        text = text.replace('"keyring"', json.dumps(_checked_seal(seal), ensure_ascii=False), 1)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -66,3 +70,17 @@ def _write_configuration(path: Path, seal: str | None) -> bool:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     return True
+
+
+def _checked_seal(seal: str) -> str:
+    """Check the words for a seal before anything is written.
+
+    Raises:
+        UsageError: they name none.
+    """
+    from connector.seal_kinds import NotASeal, parse_seal
+
+    try:
+        return str(parse_seal(seal))
+    except NotASeal as error:
+        raise click.BadParameter(str(error), param_hint="--seal") from None

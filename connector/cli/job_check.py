@@ -56,7 +56,7 @@ def exit_status(findings: list[Finding]) -> int:
 
 
 def _check_callable(settings: Settings, job: JobSettings) -> Finding:
-    failure = import_failure(job.run, settings.folder, settings.secret_variables)
+    failure = import_failure(job.run, settings.folder, settings.hidden_variables)
     if failure is None:
         return _finding("run", f"{job.run} can be imported")
     remedy = f"modules are looked for in {settings.folder} first, then among installed packages"

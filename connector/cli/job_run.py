@@ -80,7 +80,7 @@ def make_runner(runtime: Runtime) -> JobRunner:
         runs=runtime.runs,
         credentials=RuntimeCredentials(runtime),
         folder=runtime.settings.folder,
-        hidden_variables=runtime.settings.secret_variables,
+        hidden_variables=runtime.settings.hidden_variables,
         owner=runtime.owner,
         now=runtime.now,
     )

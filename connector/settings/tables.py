@@ -5,12 +5,12 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from connector.oauth.endpoint_url import check_endpoint_url, is_loopback_host
+from connector.seal_kinds import NotASeal, SealName, parse_seal
 from connector.secret import REFERENCE_KINDS, Secret, SecretReference
 from connector.settings.values import DaemonSettings, HttpSettings, NotifySettings, VaultSettings
 from connector.toml_section import Section
 
 DEFAULT_PORT: Final = 8470
-SEALS: Final = ("keyring", "env", "file", "credential")
 _POSTGRES_SCHEMES: Final = ("postgresql", "postgres")
 
 
@@ -22,24 +22,12 @@ def read_vault(section: Section, *, allow_plaintext: bool = False) -> VaultSetti
         allow_plaintext: a literal password in the URL is accepted.
     """
     url, password = _read_vault_url(section, allow_plaintext=allow_plaintext)
-    kind, colon, name = section.text("seal", "keyring").partition(":")
-    if kind == "passphrase":
-        section.problem(
-            "seal", "a passphrase is not available in this version", f"one of: {', '.join(SEALS)}"
-        )
-    elif kind not in SEALS:
-        section.problem(
-            "seal", f"{kind!r} is no seal", "one of: keyring, env:NAME, file:PATH, credential:NAME"
-        )
-    elif kind != "keyring" and not name:
-        section.problem("seal", f"{kind} needs a name", f'write seal = "{kind}:NAME"')
-    elif kind == "keyring" and colon:
-        section.problem("seal", "keyring takes no name", 'write seal = "keyring"')
+    seal = _read_seal(section)
     vault = VaultSettings(
         url=url,
         password=password,
-        seal_kind=kind,
-        seal_name=name,
+        seal_kind=seal.kind,
+        seal_name=seal.name,
         journal=_read_journal(section, url),
         allow_volatile_journal=section.boolean("allow_volatile_journal", default=False),
     )
@@ -107,6 +95,14 @@ def _check_public_url(section: Section, url: str) -> None:
         return
     if "?" in url or urlsplit(url).path:  # our pages and cookies stand at the top of their host
         section.problem("public_url", "must have neither a path nor a query", remedy)
+
+
+def _read_seal(section: Section) -> SealName:
+    try:
+        return parse_seal(section.text("seal", "keyring"))
+    except NotASeal as error:
+        section.problem("seal", error.message, error.remedy)
+        return SealName("keyring", "")
 
 
 def _read_vault_url(

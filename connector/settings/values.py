@@ -8,6 +8,7 @@ from connector.account_name import AccountGlob
 from connector.providers.declared_registration import DeclaredRegistration
 from connector.providers.provider import Provider
 from connector.schedule import Schedule
+from connector.seal_kinds import SEAL_VARIABLES
 from connector.secret import SecretReference
 
 
@@ -19,8 +20,9 @@ class VaultSettings:
         url: ``sqlite:///PATH``, absolute, or ``postgresql://…`` without a password; a reference
             to one where the whole URL is a secret.
         password: of Postgres, where the URL names one.
-        seal_kind: ``keyring``, ``env``, ``file`` or ``credential``.
-        seal_name: the variable, path or credential.
+        seal_kind: ``keyring``, ``env``, ``file``, ``credential``, ``passphrase``, or what an
+            installed package brings.
+        seal_name: the variable, path, credential or address; may be empty.
         journal: folder for answers that could not be committed.
         allow_volatile_journal: it may be on a file system that a restart empties.
     """
@@ -128,7 +130,7 @@ class Settings:
         providers: by name.
         registrations: by provider name.
         jobs: by name.
-        secret_variables: environment variables that hold secrets, kept from child processes.
+        secret_variables: environment variables that the configuration names, which hold secrets.
     """
 
     path: Path
@@ -140,6 +142,11 @@ class Settings:
     registrations: Mapping[str, DeclaredRegistration]
     jobs: Mapping[str, JobSettings]
     secret_variables: frozenset[str]
+
+    @property
+    def hidden_variables(self) -> frozenset[str]:
+        """Environment variables that no child process gets: what configuration or seal names."""
+        return self.secret_variables | SEAL_VARIABLES
 
     @property
     def folder(self) -> Path:

@@ -2,17 +2,14 @@
 
 A new vault is made only over a database that holds none, and nothing that one has sealed: never a
 new key over old data (CHECKLIST 115). The keys are written in one transaction; of two processes
-that begin at once the second finds what the first has made. Seals are asked in a thread: some wait
-for a person.
+that begin at once the second finds what the first has made.
 
 A new data key is committed before anything is sealed with it. So whoever reads a value that names a
 key which it has not finds that key in the same database, and need not be told.
 """
 
-import asyncio
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, exists, insert, select
@@ -22,6 +19,7 @@ from sqlmodel import col
 
 from connector.errors import VaultSealed
 from connector.store.database import Database
+from connector.store.stored_keys import ask_seal, load_keys, open_keys
 from connector.store.tables import (
     AccountRow,
     ConsentRow,
@@ -32,7 +30,7 @@ from connector.store.tables import (
     VaultSealRow,
 )
 from connector.vault.seal import Seal
-from connector.vault.vault import Vault, WrappedKey, create_vault, open_vault
+from connector.vault.vault import Vault, WrappedKey, create_vault
 
 #: Where there is a sealed value.
 _SEALED_ROWS: Final[tuple[ColumnElement[bool], ...]] = (
@@ -43,20 +41,6 @@ _SEALED_ROWS: Final[tuple[ColumnElement[bool], ...]] = (
     col(ConsentRow.id).is_not(None),
     col(RevocationRow.id).is_not(None),
 )
-
-
-#: What `LocalSeal` says where the key is not the one that is needed.
-_LACKS_THE_KEY: Final = (
-    "there is no key in {}",
-    "the key in {} is not the one that this vault was sealed with",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Keys:
-    store_id: str
-    seals: tuple[tuple[str, bytes], ...]
-    data_keys: tuple[WrappedKey, ...]
 
 
 async def ensure_vault(database: Database, seal: Seal, *, now: float) -> tuple[Vault, bool]:
@@ -70,9 +54,9 @@ async def ensure_vault(database: Database, seal: Seal, *, now: float) -> tuple[V
         TemporarilyUnavailable: the database cannot be had.
     """
     async with database.read() as connection:
-        keys = await _load(connection)
+        keys = await load_keys(connection)
         if keys is None and await _holds_sealed_values(connection):
-            keys = await _load(connection)  # another process may have made it just now
+            keys = await load_keys(connection)  # another process may have made it just now
             if keys is None:
                 raise VaultSealed(
                     "the database holds sealed values, and not the vault that sealed them",
@@ -83,9 +67,9 @@ async def ensure_vault(database: Database, seal: Seal, *, now: float) -> tuple[V
         if made is not None:
             return made, True
         async with database.read() as connection:
-            keys = await _load(connection)
+            keys = await load_keys(connection)
     assert keys is not None  # noqa: S101 - `_make` gives None only where another process made them
-    return await asyncio.to_thread(_open, keys, seal), False
+    return await ask_seal(lambda: open_keys(keys, seal)), False
 
 
 async def load_vault(database: Database, seal: Seal) -> Vault:
@@ -96,10 +80,10 @@ async def load_vault(database: Database, seal: Seal) -> Vault:
         TemporarilyUnavailable: the database cannot be had.
     """
     async with database.read() as connection:
-        keys = await _load(connection)
+        keys = await load_keys(connection)
     if keys is None:
         raise VaultSealed("it has not been made yet", "Type: connector init")
-    return await asyncio.to_thread(_open, keys, seal)
+    return await ask_seal(lambda: open_keys(keys, seal))
 
 
 async def make_data_key(database: Database, vault: Vault, *, now: float) -> int:
@@ -198,50 +182,10 @@ async def _holds_sealed_values(connection: AsyncConnection) -> bool:
     return False
 
 
-async def _load(connection: AsyncConnection) -> _Keys | None:
-    store_id = (await connection.execute(select(VaultRow.store_id))).scalar()  # type: ignore[call-overload]
-    if store_id is None:
-        return None
-    seals = await connection.execute(
-        select(col(VaultSealRow.description), col(VaultSealRow.root_key_wrapped)).order_by(
-            col(VaultSealRow.id)
-        )
-    )
-    data_keys = await connection.execute(select(col(VaultKeyRow.key_id), col(VaultKeyRow.wrapped)))
-    return _Keys(
-        store_id=store_id,
-        seals=tuple((row[0], row[1]) for row in seals),
-        data_keys=tuple(WrappedKey(key_id=row[0], wrapped=row[1]) for row in data_keys),
-    )
-
-
-def _open(keys: _Keys, seal: Seal) -> Vault:
-    """Open with the first seal that our key unwraps; the reason of the last failure is told."""
-    failure = VaultSealed("the database has no wrapped root key", "Restore it from a backup.")
-    for description, wrapped_root in keys.seals:
-        try:
-            return open_vault(seal, keys.store_id, wrapped_root, keys.data_keys)
-        except VaultSealed as error:
-            failure = error
-            if description != seal.description and _lacks_the_key(error, seal):
-                hint = f"This vault was sealed with {description}; vault.seal names another seal."
-                failure = VaultSealed(error.reason, f"{error.remedy} {hint}".strip())
-    raise failure
-
-
-def _lacks_the_key(error: VaultSealed, seal: Seal) -> bool:
-    """Tell whether a seal has no key, or another one: then the vault may belong to another seal.
-
-    Where its key file is open to others, say, that is what is to be mended: the key may well be
-    the right one, in a folder that was moved.
-    """
-    return error.reason in {reason.format(seal.description) for reason in _LACKS_THE_KEY}
-
-
 async def _make(database: Database, seal: Seal, now: float) -> Vault | None:
     """Make the keys; None where another process was first."""
     store_id = secrets.token_hex(16)
-    vault, wrapped_root, data_key = await asyncio.to_thread(create_vault, seal, store_id)
+    vault, wrapped_root, data_key = await ask_seal(lambda: create_vault(seal, store_id))
     rows = (
         # first: the number of the first key is taken where another process makes a vault as well
         insert(VaultKeyRow).values(

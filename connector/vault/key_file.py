@@ -20,6 +20,16 @@ def read_key_file(path: Path) -> str | None:
     """Read a key file, or None where there is none.
 
     Raises:
+        VaultSealed: as `read_private_file`.
+    """
+    content = read_private_file(path)
+    return None if content is None else content.decode("ascii", "replace").strip()
+
+
+def read_private_file(path: Path) -> bytes | None:
+    """Read a small file of ours that holds a secret, or None where there is none.
+
+    Raises:
         VaultSealed: it is a link, belongs to another user, or others may read or replace it.
     """
     try:
@@ -33,7 +43,7 @@ def read_key_file(path: Path) -> str | None:
         raise VaultSealed(f"{path} cannot be read: {error.strerror}") from None
     try:
         _check(path, os.fstat(descriptor))
-        return os.read(descriptor, LARGEST_KEY_FILE).decode("ascii", "replace").strip()
+        return os.read(descriptor, LARGEST_KEY_FILE)
     finally:
         os.close(descriptor)
 

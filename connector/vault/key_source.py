@@ -13,9 +13,11 @@ from typing import Final
 from connector.errors import VaultSealed
 from connector.vault.key_file import LARGEST_KEY_FILE, read_key_file, write_key_file
 
+#: Where the keyring will not do, the best first (CHECKLIST 126).
 CHOICES: Final = (
-    'Choose another seal in [vault]: seal = "credential:NAME" (systemd), "file:root.key" '
-    '(a file readable by you alone) or "env:NAME" (an environment variable).'
+    'Choose another seal in [vault], the best first: seal = "credential:root-key" (systemd), '
+    '"passphrase" (asked for at each start), "file:root.key" (a file readable by you alone), '
+    '"env:ROOT_KEY" (an environment variable).'
 )
 
 
@@ -65,23 +67,34 @@ def credential_source(name: str) -> KeySource:
 
     The folder belongs to systemd, which guards it: neither owner nor mode is checked here.
     """
-    description = f"the systemd credential {name}"
 
     def read(_store_id: str) -> str | None:
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if not folder or "/" in name or name in {".", ".."}:
-            return None
-        try:
-            with (Path(folder) / name).open("rb") as file:
-                return file.read(LARGEST_KEY_FILE).decode("ascii", "replace").strip()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise VaultSealed(f"{description} cannot be read: {error.strerror}") from None
+        content = read_credential(name)
+        return None if content is None else content.decode("ascii", "replace").strip()
 
     return KeySource(
-        description=description,
+        description=f"the systemd credential {name}",
         read=read,
         write=None,
         missing=f"Add LoadCredentialEncrypted={name}:… to the unit (systemd-creds encrypt).",
     )
+
+
+def read_credential(name: str) -> bytes | None:
+    """Read a systemd credential, or None where there is none.
+
+    Raises:
+        VaultSealed: it is there and cannot be read.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not folder or "/" in name or name in {".", ".."}:
+        return None
+    try:
+        with (Path(folder) / name).open("rb") as file:
+            return file.read(LARGEST_KEY_FILE)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise VaultSealed(
+            f"the systemd credential {name} cannot be read: {error.strerror}"
+        ) from None

@@ -1,8 +1,8 @@
-"""What protects the vault's root key: OS keyring, environment variable, file, or credential.
+"""What protects the vault's root key: OS keyring, file, credential, passphrase, another program.
 
-A seal keeps a key-encryption key of 32 bytes somewhere outside the database and wraps the root key
-with it (AES-256-GCM, bound to the store). It never makes a new key over an old one, and a host
-without a keyring gets a choice, never plaintext (CHECKLIST 115, 124 to 131).
+A local seal keeps a key-encryption key of 32 bytes somewhere outside the database and wraps the
+root key with it (AES-256-GCM, bound to the store). It never makes a new key over an old one, and a
+host without a keyring gets a choice, never plaintext (CHECKLIST 115, 124 to 131).
 """
 
 import base64
@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from connector.errors import VaultSealed
+from connector.seal_kinds import PASSPHRASE, load_factory
 from connector.vault.envelope import KEY_BYTES, NotOpened, Place, seal, unseal
 from connector.vault.key_source import (
     CHOICES,
@@ -81,7 +82,7 @@ class LocalSeal:
         """Make the key where there is none; see `Seal.prepare`."""
         if self._source.read(store_id) is None:
             if self._source.write is None:
-                raise VaultSealed(f"there is no key in {self.description}", self._source.missing)
+                raise self._no_key()
             text = base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()
             self._source.write(store_id, text)
             if self._source.read(store_id) is None:
@@ -107,25 +108,31 @@ class LocalSeal:
             raise VaultSealed(
                 f"the key in {self.description} is not the one that this vault was sealed with",
                 "Put the right key back; nothing was changed.",
+                lacks_key=True,
             ) from None
 
     def _key(self, store_id: str) -> AESGCM:
         text = self._source.read(store_id)
         if text is None:
-            raise VaultSealed(f"there is no key in {self.description}", self._source.missing)
+            raise self._no_key()
         return AESGCM(_decode_key(text, self.description))
+
+    def _no_key(self) -> VaultSealed:
+        reason = f"there is no key in {self.description}"
+        return VaultSealed(reason, self._source.missing, lacks_key=True)
 
 
 def open_seal(kind: str, name: str, folder: Path) -> Seal:
     """Make a seal from the configuration's words.
 
     Args:
-        kind: ``keyring``, ``env``, ``file`` or ``credential``.
-        name: the variable, path or credential; empty for the keyring.
+        kind: the word before the colon: one of ours, or of an installed package.
+        name: what follows it, such as a variable, path or credential; may be empty.
         folder: what a relative path is relative to.
 
     Raises:
         VaultSealed: there is no such seal.
+        NotASeal: its name means nothing to it.
     """
     if kind == "env":
         return LocalSeal(environment_source(name))
@@ -135,7 +142,15 @@ def open_seal(kind: str, name: str, folder: Path) -> Seal:
         return LocalSeal(credential_source(name))
     if kind == "keyring":
         return LocalSeal(keyring_source())
-    raise VaultSealed(f"there is no seal {kind!r}", CHOICES)
+    if kind == PASSPHRASE:
+        from connector.vault.passphrase_seal import PassphraseSeal, passphrase_source
+
+        return PassphraseSeal(passphrase_source(name, folder))
+    factory = load_factory(kind)
+    if factory is None:
+        raise VaultSealed(f"there is no seal {kind!r}", CHOICES)
+    made: Seal = factory(name, folder)  # type: ignore[assignment]  # its package's promise
+    return made
 
 
 def _decode_key(text: str, description: str) -> bytes:

@@ -178,7 +178,15 @@ def open_vault(
     Raises:
         VaultSealed: the key is missing or wrong; nothing was written.
     """
-    root_key = seal.unwrap(wrapped_root, store_id)
+    return open_with_root(seal.unwrap(wrapped_root, store_id), store_id, data_keys)
+
+
+def open_with_root(root_key: bytes, store_id: str, data_keys: Iterable[WrappedKey]) -> Vault:
+    """Open the vault of a store whose root key is at hand.
+
+    Raises:
+        VaultSealed: a data key does not open with it, or there is none.
+    """
     keys: dict[int, bytes] = {}
     for data_key in data_keys:
         try:

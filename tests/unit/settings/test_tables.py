@@ -136,7 +136,9 @@ def test_what_is_no_place_for_a_vault(tmp_path: Path, url: str, message: str, re
 @pytest.mark.parametrize(
     ("seal", "kind", "name"),
     [("keyring", "keyring", ""), ("env:KEY", "env", "KEY"), ("file:root.key", "file", "root.key"),
-     ("credential:key", "credential", "key"), ("file:C:x", "file", "C:x")],
+     ("credential:key", "credential", "key"), ("file:C:x", "file", "C:x"),
+     ("passphrase", "passphrase", ""), ("passphrase:file:p", "passphrase", "file:p"),
+     ("passphrase:credential:p", "passphrase", "credential:p")],
 )  # fmt: skip
 def test_seals(tmp_path: Path, seal: str, kind: str, name: str) -> None:
     vault = load(tmp_path, f'vault = {{ seal = "{seal}" }}').vault
@@ -146,13 +148,15 @@ def test_seals(tmp_path: Path, seal: str, kind: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("seal", "message", "remedy"),
     [
-        ("wax", "'wax' is no seal", "one of: keyring, env:NAME, file:PATH, credential:NAME"),
+        ("wax", "'wax' is no seal", "one of: keyring, credential:NAME, passphrase"),
         ("", "'' is no seal", "one of"),
         ("env", "env needs a name", 'write seal = "env:NAME"'),
         ("file:", "file needs a name", 'write seal = "file:NAME"'),
         ("keyring:x", "keyring takes no name", 'write seal = "keyring"'),
-        ("passphrase", "a passphrase is not available in this version", "one of: keyring"),
-        ("passphrase:canary-vau17", "a passphrase is not available in this version", "one of"),
+        ("passphrase:canary-vau17", "a passphrase never stands in the configuration", "write"),
+        ("passphrase:env:X", "a passphrase never stands in the configuration", "write"),
+        ("passphrase:file:", "a passphrase never stands in the configuration", "write"),
+        ("passphrase:", "a passphrase never stands in the configuration", "write"),
     ],
 )
 def test_what_is_no_seal(tmp_path: Path, seal: str, message: str, remedy: str) -> None:

@@ -125,7 +125,7 @@ def test_a_keyring_that_does_not_keep_secrets_safe_is_refused(
     ):
         with pytest.raises(VaultSealed, match="no keyring that keeps secrets encrypted") as caught:
             call()
-        for choice in ("credential:NAME", "file:root.key", "env:NAME"):
+        for choice in ("credential:root-key", "passphrase", "file:root.key", "env:ROOT_KEY"):
             assert choice in caught.value.remedy
     assert getattr(backend, "entries", {}) == {}
 

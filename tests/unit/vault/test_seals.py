@@ -333,7 +333,7 @@ def test_a_credential_that_cannot_be_read_is_told(
         open_seal("credential", "root-key", tmp_path).prepare("store")
 
 
-@pytest.mark.parametrize("kind", ["passphrase", "Keyring", ""])
+@pytest.mark.parametrize("kind", ["Passphrase", "Keyring", ""])
 def test_a_seal_that_is_none_is_not_taken_for_another(kind: str) -> None:
     with pytest.raises(VaultSealed, match="there is no seal"):
         open_seal(kind, "", Path())
