@@ -30,7 +30,10 @@ COMMANDS: Final = {
     "revoke": ("revoke", "Revoke accounts at their provider and here."),
     "forget": ("forget", "Remove an account, revoking it first."),
     "jobs": ("jobs", "List, run, pause and resume data pulls; show their history."),
-    "vault": ("vault", "Verify what the vault has sealed; rotate its data key."),
+    "vault": (
+        "vault",
+        "Show, verify and rotate the vault's keys; change its seal.",
+    ),
     "serve": ("serve", "Run the daemon: HTTP API and scheduled jobs."),
     "doctor": ("doctor", "Check everything and say what to do."),
     "demo": ("demo", "See the whole story on this machine, in under a minute."),

@@ -1,4 +1,4 @@
-"""``connector vault``: verifies what the vault has sealed, and rotates its data key."""
+"""``connector vault``: verifies what the vault has sealed, and rotates its data key or seal."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import click
 from connector.cli.main import printable_line
 from connector.cli.options import common_options, option
 from connector.cli.session import load, opened, run_async
+from connector.cli.vault_seals import change_seal, status
 from connector.errors import TemporarilyUnavailable, VaultSealed
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def vault() -> None:
-    """Verify what the vault has sealed; rotate its data key."""
+    """Show, verify and rotate the vault's keys; change its seal."""
+
+
+vault.add_command(status)
 
 
 @vault.command()
@@ -42,16 +46,29 @@ def verify(config: str | None) -> None:
 
 @vault.command()
 @option("--resume", is_flag=True, help="Make no new key: finish a rotation that was cut off.")
+@option("--seal", help="Change the seal instead, to this one; the same one is wrapped anew.")
+@option("--keep", is_flag=True, help="With --seal: the other seals go on opening the vault.")
 @common_options
-def rotate(config: str | None, *, resume: bool) -> None:
-    """Make a new data key and seal all anew.
+def rotate(config: str | None, *, resume: bool, seal: str | None, keep: bool) -> None:
+    """Make a new data key and seal all anew; with --seal, change what protects the root key.
 
     Programs go on meanwhile; they take the new key up when they next read a value that was sealed
     with it. A rotation may be cut off at any moment: everything opens, and --resume goes on. What
     does not open is left as it is, and the exit status is 5; it is 4 where others still wrote under
     an older key. Older keys stay in the vault: backups and answers in the journal may need them.
+
+    With --seal the vault is opened with the configured seal, and its root key is wrapped with
+    another one, tried, and written in one transaction. Programs that have the vault open go on. The
+    line for the configuration is printed.
     """
+    if seal is None and keep:
+        raise click.UsageError("--keep goes with --seal")
+    if seal is not None and resume:
+        raise click.UsageError("--resume is about the data key: leave out --seal, or --resume")
     settings = load(config)
+    if seal is not None:
+        change_seal(settings, seal, keep=keep)
+        return
 
     async def work() -> tuple["Census", int]:
         async with opened(settings) as runtime:

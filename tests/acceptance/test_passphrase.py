@@ -5,6 +5,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from .installation import Installation
@@ -163,3 +164,46 @@ def test_one_in_a_file(installation: Installation) -> None:
     config.write_text(config.read_text().replace('"passphrase"', '"passphrase:file:words"'))
     assert installation.run("init").returncode == 0
     assert installation.run("accounts").returncode == 0
+
+
+def test_another_one_is_chosen_at_the_terminal(
+    installation: Installation, open_terminal: Open
+) -> None:
+    made(installation)
+    with open_terminal("vault", "rotate", "--seal", "passphrase") as terminal:
+        terminal.expect(ASKED)
+        terminal.type(f"{WORDS}\n")
+        terminal.expect(CHOSEN)
+        terminal.type("other words\n")
+        terminal.expect(AGAIN)
+        terminal.type("other words\n")
+        assert terminal.finish() == 0, terminal.shown
+    assert "the vault opens with a passphrase" in terminal.shown
+    assert installation.run("accounts", environment={VARIABLE: WORDS}).returncode == 5
+    assert installation.run("accounts", environment={VARIABLE: "other words"}).returncode == 0
+
+
+def test_a_daemon_goes_on_while_its_vault_moves_to_a_passphrase(
+    installation: Installation,
+) -> None:
+    installation.configure()
+    installation.connect("ads", "acme/ads")
+    daemon = installation.serve()
+    try:
+        moved = installation.run(
+            "vault", "rotate", "--seal", "passphrase", environment={VARIABLE: WORDS}
+        )
+        assert moved.returncode == 0, moved.stderr
+        assert moved.stdout.splitlines()[-1] == 'seal = "passphrase"'
+        asked = installation.run("refresh", "acme/ads")
+        assert asked.returncode == 5, "the configuration still names the old seal"
+        configure(installation, "passphrase")
+        socket = httpx2.HTTPTransport(uds=str(installation.folder / "connector.sock"))
+        with httpx2.Client(transport=socket, base_url="http://connector") as client:
+            assert client.post("/v1/accounts/acme/ads/refresh").status_code == 200
+            assert client.get("/v1/accounts/acme/ads/token").status_code == 200
+    finally:
+        installation.stop(daemon)
+    shown = installation.run("vault", "status", environment={VARIABLE: WORDS})
+    assert "seal: a passphrase, since " in shown.stdout
+    assert "opens here" in shown.stdout

@@ -18,8 +18,10 @@ from connector.store.owner import new_owner
 from connector.store.schema import current_revision, migrate
 from connector.store.sealed_values import SealedValues
 from connector.store.vault_keys import ensure_vault, make_data_key
+from connector.store.vault_seals import change_seal
 from connector.testing import SOME_TIME, MemorySeal, Stores, open_stores, some_attempt, some_tokens
-from connector.vault.seal import open_seal
+from connector.vault.key_source import file_source
+from connector.vault.seal import LocalSeal, open_seal
 
 Go = Callable[[], Awaitable[None]]
 
@@ -220,6 +222,38 @@ async def die_in_a_rotation(go: Go, url: str, batch: int, statement: str, count:
         return await SealedValues(stores.database, stores.vault, batch=batch).reseal()
 
 
+async def die_in_a_change_of_seals(
+    go: Go, url: str, folder: str, moment: str, *, keep: bool
+) -> object:
+    """Move the vault to another seal, and be killed at a moment of it."""
+
+    class Dying(LocalSeal):
+        def wrap(self, root_key: bytes, store_id: str) -> bytes:
+            if moment == "prepared":
+                _die()
+            return super().wrap(root_key, store_id)
+
+    def die_after(_connection: object, _cursor: object, sent: str, *_: object) -> None:
+        if sent.startswith(moment):
+            _die()
+
+    async with _stores(url) as stores:
+        database = stores.database
+        await go()
+        for engine in database.engines:
+            event.listen(engine, "after_cursor_execute", die_after)
+            if moment == "commit":
+                event.listen(engine, "commit", lambda _connection: _die())
+        if moment == "committed":
+            database.scrub = _die  # type: ignore[assignment,method-assign]
+        new = Dying(file_source(Path(folder) / "new.key"))
+        return await change_seal(database, MemorySeal(KEY), new, keep=keep, now=SOME_TIME)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 SCENARIOS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
     one.__name__: one
     for one in (
@@ -240,5 +274,6 @@ SCENARIOS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
         read_and_renew,
         renew_often,
         die_in_a_rotation,
+        die_in_a_change_of_seals,
     )
 }

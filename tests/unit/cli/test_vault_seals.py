@@ -1,0 +1,168 @@
+"""``connector vault status``, and ``connector vault rotate --seal``."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from connector.cli.main import run
+from connector.vault import environment, terminal
+from tests.unit.cli.conftest import Commands
+
+KEY = "00" * 32
+
+
+@pytest.fixture(autouse=True)
+def _apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_taken", {})
+    monkeypatch.setattr(terminal, "has_terminal", lambda: False)
+    for name in ("CONNECTOR_VAULT_PASSPHRASE", "CONNECTOR_VAULT_NEW_PASSPHRASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def configure(commands: Commands, seal: str) -> None:
+    config = commands.bench.config
+    config.write_text(re.sub(r'seal = "[^"]*"', f'seal = "{seal}"', config.read_text()))
+
+
+def status(commands: Commands, code: int = 0) -> dict[str, object]:
+    assert commands.run("vault", "status", "--json") == code, commands.err
+    found: dict[str, object] = json.loads(commands.out)
+    return found
+
+
+def test_it_moves_to_a_key_file_which_is_made(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    assert commands.run("vault", "rotate", "--seal", "file:other/new.key") == 0, commands.err
+    key = commands.bench.folder / "other" / "new.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    first, second, third, line = commands.out.splitlines()
+    assert first == f"the vault opens with the file {key}"
+    assert second.startswith("it does not open with the file ")
+    assert third == f"Write into [vault] of {commands.bench.config}:"
+    assert line == 'seal = "file:other/new.key"'
+    assert commands.run("token", "acme/ads") == 5
+    assert "vault.seal names another seal" in commands.err
+    assert f"This vault was sealed with the file {key}" in commands.err
+    configure(commands, "file:other/new.key")
+    assert commands.run("token", "acme/ads") == 0
+
+
+def test_each_of_several_seals_opens(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands.bench.connect_apart()
+    monkeypatch.setenv("OTHER_KEY", KEY)
+    assert commands.run("vault", "rotate", "--seal", "env:OTHER_KEY", "--keep") == 0
+    assert "any more" not in commands.out
+    assert commands.run("token", "acme/ads") == 0
+    configure(commands, "env:OTHER_KEY")
+    assert commands.run("token", "acme/ads") == 0
+
+
+def test_a_passphrase_is_changed(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands.bench.connect_apart()
+    monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "the first words")
+    assert commands.run("vault", "rotate", "--seal", "passphrase") == 0, commands.err
+    configure(commands, "passphrase")
+    monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "the first words")
+    assert commands.run("vault", "rotate", "--seal", "passphrase") == 5
+    assert "CONNECTOR_VAULT_NEW_PASSPHRASE" in commands.err
+    monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "the first words")
+    monkeypatch.setenv("CONNECTOR_VAULT_NEW_PASSPHRASE", "other words")
+    assert commands.run("vault", "rotate", "--seal", "passphrase") == 0, commands.err
+    assert commands.out == "the vault opens with a passphrase\n", "no line: it is configured"
+    monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "the first words")
+    assert commands.run("token", "acme/ads") == 5
+    monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "other words")
+    assert commands.run("token", "acme/ads") == 0
+    assert "CONNECTOR_VAULT_PASSPHRASE" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--keep"], "--keep goes with --seal"),
+        (["--seal", "file:x", "--resume"], "leave out --seal"),
+        (["--seal", "wax"], "'wax' is no seal"),
+        (["--seal", "passphrase:my secret"], "never stands in the configuration"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    commands: Commands, options: list[str], message: str
+) -> None:
+    commands.bench.connect_apart()
+    before = status(commands)
+    assert commands.run("vault", "rotate", *options) == 2
+    assert message in commands.err
+    assert "secret" not in commands.err
+    assert status(commands) == before
+
+
+def test_status_says_what_is_there(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    assert commands.run("vault", "rotate", "--seal", "file:new.key", "--keep") == 0
+    assert commands.run("vault", "status") == 0
+    store, old, new, key = commands.out.splitlines()
+    assert store.startswith(f"store: {commands.bench.folder / 'vault.db'} (")
+    assert re.fullmatch(r"seal: the file \S+, since \d{4}-\d\d-\d\d, opens here", old)
+    assert re.fullmatch(r"seal: the file \S+/new\.key, since \d{4}-\d\d-\d\d", new)
+    assert re.fullmatch(r"data key 1: made \d{4}-\d\d-\d\d, 2 values", key)
+    found = status(commands)
+    assert found["opens"] is True
+    assert found["values_under_older_keys"] == 0
+    assert found["next"] is None
+    assert [one["opens_here"] for one in found["seals"]] == [True, False]  # type: ignore[attr-defined]
+
+
+def test_status_says_what_a_rotation_has_left(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.bench.connect_apart()
+
+    async def cut_off(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("connector.store.sealed_values.SealedValues.reseal", cut_off)
+        assert commands.run("vault", "rotate") == 130
+    assert commands.run("vault", "status") == 0
+    assert "data key 1: made" in commands.out
+    assert commands.out.splitlines()[-2:] == [
+        "2 values not under the newest data key",
+        "Next: type: connector vault rotate --resume",
+    ]
+
+
+def test_status_of_a_vault_that_does_not_open_here(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    configure(commands, "file:no.key")
+    assert commands.run("vault", "status") == 5
+    assert "opens here" not in commands.out
+    assert "2 values" in commands.out
+    assert "The vault is sealed: there is no key in the file" in commands.err
+    found = status(commands, 5)
+    assert found["opens"] is False
+    assert "vault.seal names another seal" in str(found["next"])
+    assert not (commands.bench.folder / "no.key").exists()
+
+
+def test_status_where_there_is_no_vault(commands: Commands) -> None:
+    config = commands.bench.config
+    config.write_text(config.read_text().replace("[vault]", '[vault]\nurl = "sqlite:///no.db"'))
+    assert commands.run("vault", "status") == 5
+    assert "connector init" in commands.err
+
+
+def test_init_writes_the_seal_it_is_given_and_none_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "one" / "config.toml", tmp_path / "two" / "config.toml"
+    assert run(["init", "--seal", "wax", "--config", str(first)]) == 2
+    assert "'wax' is no seal" in capsys.readouterr().err
+    assert not first.exists()
+    assert run(["init", "--seal", 'file:a "key"', "--config", str(first)]) == 0
+    assert (tmp_path / "one" / 'a "key"').exists()
+    monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "six words chosen")
+    assert run(["init", "--seal", "passphrase", "--config", str(second)]) == 0
+    assert 'seal = "passphrase"' in second.read_text()
