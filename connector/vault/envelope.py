@@ -27,6 +27,8 @@ KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 _UNBOUND: Final = 1
+#: As the first byte of a value.
+VERSIONS: Final = frozenset({bytes([_UNBOUND]), bytes([VERSION])})
 _HEADER_BYTES: Final = 1 + 4
 _NONCE_END: Final = _HEADER_BYTES + NONCE_BYTES
 _SHORTEST: Final = _NONCE_END + TAG_BYTES

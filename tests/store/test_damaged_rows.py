@@ -119,8 +119,12 @@ async def test_text_that_is_none_is_shown_as_far_as_it_can_be_read(
     (whole,) = (account for account in accounts if account.name == "acme/two")
     (spoilt,) = (account for account in accounts if account.id != whole.id)
     assert "a\N{REPLACEMENT CHARACTER}b" in repr(spoilt)
-    assert stores.accounts.open_access_token(spoilt) == Secret("access-1")
-    assert (await SealedValues(stores.database, stores.vault).census()).failures == []
+    failures = (await SealedValues(stores.database, stores.vault).census()).failures
+    if column == "provider":  # tokens are bound to it
+        assert {name for name, _ in failures} == {spoilt.name}
+    else:
+        assert failures == []
+        assert stores.accounts.open_access_token(spoilt) == Secret("access-1")
 
 
 @pytest.mark.parametrize("value", DAMAGES[1:])
