@@ -7,7 +7,7 @@ migration in ``migrations/versions``, which a test compares with these tables.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Index, Table, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, Table, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from connector.store.column_types import ForeignText, LenientText, SealedBytes
@@ -224,5 +224,37 @@ class JobRow(SQLModel, table=True):
     paused_at: float | None = None
 
 
+class AuditRow(SQLModel, table=True):
+    """Something that happened, tied to the row before it; see `store.audit_chain`."""
+
+    __tablename__ = "audit"
+
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    at: float
+    event: str
+    account: str | None = None  # its name at that time
+    account_id: str | None = None
+    actor: str
+    through: str | None = None
+    outcome: str | None = None
+    fingerprint: str | None = None
+    times: int = Field(sa_type=BigInteger)
+    detail: str  # a JSON object
+    chain: bytes = Field(sa_type=SealedBytes)
+
+
+class AuditAnchorRow(SQLModel, table=True):
+    """The last row of the audit trail that was removed as too old; see `store.audit`."""
+
+    __tablename__ = "audit_anchor"
+
+    id: int = Field(primary_key=True)  # always 1
+    number: int = Field(sa_type=BigInteger)
+    chain: bytes = Field(sa_type=SealedBytes)
+    proof: bytes = Field(sa_type=SealedBytes)
+
+
 #: For the statements of the hot path: built without the object mapper's detour.
 ACCOUNT: Final[Table] = SQLModel.metadata.tables["account"]
+AUDIT: Final[Table] = SQLModel.metadata.tables["audit"]
+AUDIT_ANCHOR: Final[Table] = SQLModel.metadata.tables["audit_anchor"]

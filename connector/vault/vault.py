@@ -69,6 +69,7 @@ class Vault:
         self._root = AESGCM(root_key)
         self._keys = {key_id: AESGCM(key) for key_id, key in data_keys.items()}
         self._fingerprint_key = _derive(root_key, b"connector fingerprint v1")
+        self._audit_key = _derive(root_key, b"connector audit v1")
         self._token_bytes = token_bytes
         self._numbers = itertools.count(1)
         self.sealed = 0
@@ -142,6 +143,15 @@ class Vault:
         """Give a keyed digest by which a secret can be recognised and not found out."""
         digest = hmac.new(self._fingerprint_key, _encode(secret), hashlib.sha256)
         return digest.hexdigest()[:16]
+
+    def chain(self, previous: bytes, row: bytes) -> bytes:
+        """Give what ties a row of the audit trail to the one before it (see `store.audit_chain`).
+
+        Args:
+            previous: what this gave for the row before; of a fixed length.
+            row: its canonical encoding.
+        """
+        return hmac.digest(self._audit_key, previous + row, "sha256")
 
 
 def create_vault(seal: Seal, store_id: str) -> tuple[Vault, bytes, WrappedKey]:

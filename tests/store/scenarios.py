@@ -12,6 +12,8 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
 from connector.secret import Secret
+from connector.store.audit import AuditStore
+from connector.store.audit_entry import Actor, Entry
 from connector.store.consents import ConsentRecord
 from connector.store.database import Database, prepare_file
 from connector.store.owner import new_owner
@@ -254,6 +256,36 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _audit(stores: Stores) -> AuditStore:
+    actor = Actor(kind="uid", name=str(os.getpid()), through="worker")
+    return AuditStore(stores.database, stores.vault, actor)
+
+
+async def append_often(go: Go, url: str, name: str, times: int) -> object:
+    """Append to the audit trail, two rows at a time."""
+    async with _stores(url) as stores:
+        trail = _audit(stores)
+        await go()
+        for _ in range(times):
+            await trail.append([Entry(event="account.revoked", account=name)] * 2, now=SOME_TIME)
+        return times * 2
+
+
+async def die_while_appending(go: Go, url: str) -> object:
+    """Be killed when three rows are in the transaction, and it is not committed."""
+    async with _stores(url) as stores:
+        await go()
+
+        def die(_connection: object, _cursor: object, sent: str, *_: object) -> None:
+            if sent.startswith("INSERT INTO audit"):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        for engine in stores.database.engines:
+            event.listen(engine, "after_cursor_execute", die)
+        await _audit(stores).append([Entry(event="account.revoked")] * 3, now=SOME_TIME)
+        return None
+
+
 SCENARIOS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
     one.__name__: one
     for one in (
@@ -275,5 +307,7 @@ SCENARIOS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
         renew_often,
         die_in_a_rotation,
         die_in_a_change_of_seals,
+        append_often,
+        die_while_appending,
     )
 }
