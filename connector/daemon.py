@@ -59,7 +59,9 @@ class Daemon:
         tcp, unix = self._bind()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._let_go, tcp, unix, _inode(self._settings.daemon.socket))
-            runtime = await open_runtime(self._settings, has_background=True, create=True)
+            runtime = await open_runtime(
+                self._settings, has_background=True, create=True, through="connector serve"
+            )
             try:
                 stack.enter_context(_sole_daemon(runtime.database.path))
             except BaseException:

@@ -23,6 +23,10 @@ from connector.seal_kinds import NotASeal
 from connector.secret import Secret, SecretReference
 from connector.settings import Settings, VaultSettings
 from connector.store.accounts import AccountStore
+from connector.store.audit import AuditStore
+from connector.store.audit_entry import Actor, Entry, process_actor
+from connector.store.audit_mark import AuditMark
+from connector.store.audit_trail import AuditTrail
 from connector.store.changes import ChangeWatch
 from connector.store.consents import ConsentStore
 from connector.store.database import Database, check_file, prepare_file
@@ -60,6 +64,7 @@ class Runtime:
         database: open, with the schema in place.
         vault: open.
         has_background: this process lives on; see `TokenSource`.
+        actor: this process, in the audit trail.
         now: gives seconds since the epoch.
     """
 
@@ -70,6 +75,7 @@ class Runtime:
         vault: Vault,
         *,
         has_background: bool,
+        actor: Actor,
         now: Callable[[], float],
     ) -> None:
         self.settings = settings
@@ -78,6 +84,9 @@ class Runtime:
         self.now = now
         self.owner = new_owner()
         self.wire = Wire(make_transport(ca_file=settings.http.ca_file, proxy=settings.http.proxy))
+        mark = AuditMark(settings.vault.journal, vault.store_id)
+        self.audit = AuditStore(database, vault, actor, mark)
+        self.trail = AuditTrail(self.audit, now=now)
         self.accounts = AccountStore(database, vault)
         self._marks = GenerationMarks(settings.vault.journal)
         self.seal_counts = SealCounts(database, vault, now=now)
@@ -160,6 +169,7 @@ class Runtime:
     async def aclose(self) -> None:
         """Close everything; refreshes and consents under way commit first."""
         await asyncio.gather(self.tokens.aclose(), self.consents.aclose())
+        await self.trail.aclose()
         await self._changes.aclose()
         self._kept.close()
         self._marks.close()
@@ -173,6 +183,7 @@ async def open_runtime(
     *,
     has_background: bool,
     create: bool = False,
+    through: str = "library",
     now: Callable[[], float] = time.time,
 ) -> Runtime:
     """Open database and vault, and build the objects.
@@ -181,6 +192,7 @@ async def open_runtime(
         settings: the configuration.
         has_background: this process lives on.
         create: make the vault where there is none.
+        through: what this process is, in the audit trail.
         now: gives seconds since the epoch.
 
     Raises:
@@ -202,6 +214,7 @@ async def open_runtime(
         is_new_file = prepare_database(database, create=create)
         try:
             await migrate(database)
+            is_new = False
             if create:
                 vault, is_new = await ensure_vault(database, seal, now=now())
                 if is_new:
@@ -220,7 +233,13 @@ async def open_runtime(
     except BaseException:
         await database.aclose()
         raise
-    return Runtime(settings, database, vault, has_background=has_background, now=now)
+    actor = process_actor(through)
+    runtime = Runtime(
+        settings, database, vault, has_background=has_background, actor=actor, now=now
+    )
+    if is_new:
+        runtime.trail.note(Entry(event="vault.made", detail={"seal": seal.description, "key": 1}))
+    return runtime
 
 
 def configured_seal(settings: Settings) -> Seal:

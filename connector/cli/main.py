@@ -34,6 +34,7 @@ COMMANDS: Final = {
         "vault",
         "Show, verify and rotate the vault's keys; change its seal.",
     ),
+    "audit": ("audit", "Show who did what with which account; verify the trail."),
     "serve": ("serve", "Run the daemon: HTTP API and scheduled jobs."),
     "doctor": ("doctor", "Check everything and say what to do."),
     "demo": ("demo", "See the whole story on this machine, in under a minute."),

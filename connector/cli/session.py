@@ -99,7 +99,10 @@ async def opened(settings: "Settings", *, create: bool = False) -> AsyncIterator
     from connector.runtime import open_runtime
 
     forbid_core_dumps()
-    opening = asyncio.create_task(open_runtime(settings, has_background=False, create=create))
+    through = click.get_current_context().command_path
+    opening = asyncio.create_task(
+        open_runtime(settings, has_background=False, create=create, through=through)
+    )
     try:
         runtime = await asyncio.shield(opening)
     except asyncio.CancelledError:

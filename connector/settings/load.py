@@ -20,7 +20,7 @@ from connector.toml_section import Section
 
 #: What the environment may set, besides what the command line's options take from it.
 ENVIRONMENT: Final = {
-    "vault": ("url", "seal", "journal"),
+    "vault": ("url", "seal", "journal", "audit_keep", "audit_interval"),
     "daemon": ("host", "port", "socket", "public_url"),
     "http": ("proxy", "ca_file"),
 }

@@ -11,6 +11,11 @@ from connector.settings.values import DaemonSettings, HttpSettings, NotifySettin
 from connector.toml_section import Section
 
 DEFAULT_PORT: Final = 8470
+#: A year and a month: what a yearly review looks back on.
+DEFAULT_AUDIT_KEEP: Final = 400 * 86_400.0
+DEFAULT_AUDIT_INTERVAL: Final = 60.0
+#: More often would be more rows than anybody reads; rarer, and a crash forgets too much.
+_AUDIT_INTERVALS: Final = (1.0, 86_400.0)
 _POSTGRES_SCHEMES: Final = ("postgresql", "postgres")
 
 
@@ -30,6 +35,8 @@ def read_vault(section: Section, *, allow_plaintext: bool = False) -> VaultSetti
         seal_name=seal.name,
         journal=_read_journal(section, url),
         allow_volatile_journal=section.boolean("allow_volatile_journal", default=False),
+        audit_keep=section.duration("audit_keep", DEFAULT_AUDIT_KEEP) or 0.0,
+        audit_interval=_read_audit_interval(section),
     )
     section.finish()
     return vault
@@ -132,6 +139,16 @@ def _read_journal(section: Section, url: str | SecretReference) -> Path:
     if isinstance(url, str) and url.startswith("sqlite:///"):
         return Path(f"{url.removeprefix('sqlite:///')}.journals")
     return section.folder / "vault.journals"
+
+
+def _read_audit_interval(section: Section) -> float:
+    seconds = section.duration("audit_interval", None)
+    if seconds is None:
+        return DEFAULT_AUDIT_INTERVAL
+    least, most = _AUDIT_INTERVALS
+    if not least <= seconds <= most:
+        section.problem("audit_interval", "must be from 1s to 1d", 'write audit_interval = "1m"')
+    return seconds
 
 
 def _split_password(

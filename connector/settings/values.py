@@ -25,6 +25,8 @@ class VaultSettings:
         seal_name: the variable, path, credential or address; may be empty.
         journal: folder for answers that could not be committed.
         allow_volatile_journal: it may be on a file system that a restart empties.
+        audit_keep: seconds for which rows of the audit trail are kept; 0: for ever.
+        audit_interval: seconds of token releases that one row of it sums up.
     """
 
     url: str | SecretReference
@@ -33,6 +35,8 @@ class VaultSettings:
     seal_name: str
     journal: Path
     allow_volatile_journal: bool = False
+    audit_keep: float = 400 * 86_400.0
+    audit_interval: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -284,6 +284,8 @@ def test_everything_is_told_at_once_with_file_key_and_remedy(tmp_path: Path) -> 
         ("CONNECTOR_VAULT_URL", "sqlite:///other.db", lambda s: s.vault.url.rpartition("/")[2]),
         ("CONNECTOR_VAULT_SEAL", "env:other.db", lambda s: s.vault.seal_name),
         ("CONNECTOR_VAULT_JOURNAL", "elsewhere", lambda s: s.vault.journal.name),
+        ("CONNECTOR_VAULT_AUDIT_KEEP", "30d", lambda s: f"{s.vault.audit_keep / 86_400:g}d"),
+        ("CONNECTOR_VAULT_AUDIT_INTERVAL", "90s", lambda s: f"{s.vault.audit_interval:g}s"),
         ("CONNECTOR_DAEMON_HOST", "localhost", lambda s: s.daemon.host),
         ("CONNECTOR_DAEMON_PORT", "9000", lambda s: str(s.daemon.port)),
         ("CONNECTOR_DAEMON_SOCKET", "x.sock", lambda s: s.daemon.socket.name),

@@ -167,6 +167,25 @@ def test_what_is_no_seal(tmp_path: Path, seal: str, message: str, remedy: str) -
 
 
 @pytest.mark.parametrize(
+    ("text", "keep", "interval"),
+    [
+        ("", 400 * 86_400.0, 60.0),
+        ('audit_keep = "30d"\naudit_interval = "1h"', 30 * 86_400.0, 3600.0),
+        ('audit_keep = "0"', 0.0, 60.0),
+    ],
+)
+def test_the_audit_trail(tmp_path: Path, text: str, keep: float, interval: float) -> None:
+    vault = load(tmp_path, f"[vault]\n{text}\n").vault
+    assert (vault.audit_keep, vault.audit_interval) == (keep, interval)
+
+
+@pytest.mark.parametrize("interval", ["0", "500ms", "2d"])
+def test_an_interval_that_is_too_short_or_too_long(tmp_path: Path, interval: str) -> None:
+    found = problem(tmp_path, f'[vault]\naudit_interval = "{interval}"\n')
+    assert (found.key, found.message) == ("vault.audit_interval", "must be from 1s to 1d")
+
+
+@pytest.mark.parametrize(
     ("text", "key", "message"),
     [
         ('host = "0.0.0.0"', "host", "'0.0.0.0' is not a loopback address"),
