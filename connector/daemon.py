@@ -20,7 +20,6 @@ from connector.errors import ConfigurationError, ConnectorError, Problem
 from connector.jobs.run import JobRunner
 from connector.jobs.schedule import Timer
 from connector.refresher import Refresher
-from connector.revoke import Revoker
 from connector.runtime import Runtime, RuntimeCredentials, open_runtime
 from connector.settings import Settings
 from connector.web.app import make_app
@@ -31,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 #: How often debts of revocation are looked at.
 SETTLING_INTERVAL: Final = 15.0
+#: How often rows of the audit trail that are too old are removed.
+PRUNING_INTERVAL: Final = 3600.0
 
 
 class Daemon:
@@ -112,6 +113,7 @@ class Daemon:
         timer = Timer(self._settings.jobs, runner, now=runtime.now)
         refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
         settling = asyncio.create_task(_settle(runtime), name="revocation debts")
+        pruning = asyncio.create_task(_prune(runtime), name="audit trail upkeep")
         try:
             for server in servers:
                 await server.start()
@@ -130,7 +132,8 @@ class Daemon:
             logger.info("stopping", extra={"action": "daemon.stopping"})
         finally:
             settling.cancel()
-            await asyncio.gather(settling, return_exceptions=True)
+            pruning.cancel()
+            await asyncio.gather(settling, pruning, return_exceptions=True)
             await refresher.aclose()
             await asyncio.gather(timer.aclose(), starter.aclose())
             for server in servers:
@@ -184,18 +187,21 @@ async def _check_provider(runtime: Runtime, name: str) -> None:
 
 
 async def _settle(runtime: Runtime) -> None:
-    revoker = Revoker(
-        accounts=runtime.accounts,
-        debts=runtime.revocations,
-        directory=runtime.directory,
-        now=runtime.now,
-    )
     while True:
         try:
-            await revoker.settle_due()
+            await runtime.revoker.settle_due()
         except ConnectorError as error:
             logger.warning(str(error), extra={"action": "revocation.owed"})
         await asyncio.sleep(SETTLING_INTERVAL)
+
+
+async def _prune(runtime: Runtime) -> None:
+    while True:
+        try:
+            await runtime.trail.prune(runtime.settings.vault.audit_keep)
+        except ConnectorError as error:
+            logger.warning(str(error), extra={"action": "audit.not_pruned"})
+        await asyncio.sleep(PRUNING_INTERVAL)
 
 
 @contextlib.contextmanager

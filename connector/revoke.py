@@ -16,6 +16,8 @@ from connector.errors import ConnectorError, TemporarilyUnavailable
 from connector.oauth.revocation import revoke
 from connector.providers.client import ProviderClient, ProviderDirectory
 from connector.store.accounts import AccountStore
+from connector.store.audit_entry import Entry
+from connector.store.audit_trail import Note
 from connector.store.revocations import RevocationDebt, RevocationStore
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Revoker:
     Args:
         accounts, debts: of the store.
         directory: gives the provider's client.
+        note: is told what was revoked, for the audit trail.
         now: gives seconds since the epoch.
     """
 
@@ -59,11 +62,13 @@ class Revoker:
         accounts: AccountStore,
         debts: RevocationStore,
         directory: ProviderDirectory,
+        note: Note,
         now: Callable[[], float],
     ) -> None:
         self._accounts = accounts
         self._debts = debts
         self._directory = directory
+        self._note = note
         self._now = now
 
     async def revoke(self, name: str, *, at_provider: bool = True) -> Revoked:
@@ -82,6 +87,19 @@ class Revoker:
         debt = await self._destroy(account, is_owed=at_provider and is_offered)
         logger.info(
             "tokens destroyed", extra={"action": "account.revoked", "account": account.name}
+        )
+        self._note(
+            Entry(
+                event="account.revoked",
+                account=account.name,
+                account_id=account.id,
+                outcome="here_alone" if debt is None else "owed",
+                detail={
+                    "provider": account.provider,
+                    "debt": None if debt is None else debt.id,
+                    "kept_grant": not at_provider,
+                },
+            )
         )
         if debt is None:
             return Revoked(is_confirmed=True, is_offered=is_offered)
@@ -105,6 +123,17 @@ class Revoker:
             is_done, cause, retry_after = False, str(error), None
         if is_done:
             await self._debts.settle(debt)
+            self._note(
+                Entry(
+                    event="revocation.confirmed",
+                    account=debt.account,
+                    detail={
+                        "provider": debt.provider,
+                        "debt": debt.id,
+                        "attempt": debt.attempts + 1,
+                    },
+                )
+            )
             return Revoked(is_confirmed=True, is_offered=True)
         pause = max(retry_after or 0.0, min(FIRST_PAUSE * 2.0**debt.attempts, LONGEST_PAUSE))
         retry_at = self._now() + pause

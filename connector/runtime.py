@@ -19,6 +19,7 @@ from connector.journal_folder import check_journal
 from connector.oauth.token import AccessToken
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
+from connector.revoke import Revoker
 from connector.seal_kinds import NotASeal
 from connector.secret import Secret, SecretReference
 from connector.settings import Settings, VaultSettings
@@ -87,7 +88,7 @@ class Runtime:
         mark = AuditMark(settings.vault.journal, vault.store_id)
         self.audit = AuditStore(database, vault, actor, mark)
         self.trail = AuditTrail(self.audit, now=now)
-        self.accounts = AccountStore(database, vault)
+        self.accounts = AccountStore(database, vault, self.trail.note)
         self._marks = GenerationMarks(settings.vault.journal)
         self.seal_counts = SealCounts(database, vault, now=now)
         self.grants = GrantStore(database, vault, self._marks, self.seal_counts)
@@ -106,6 +107,13 @@ class Runtime:
         self.journal = Journal(settings.vault.journal)
         late_tokens = LateTokenStore(database, vault)
         self._kept = KeptAnswers(self.journal, self.grants, late_tokens)
+        self.revoker = Revoker(
+            accounts=self.accounts,
+            debts=self.revocations,
+            directory=self.directory,
+            note=self.trail.note,
+            now=now,
+        )
         settlement = Settlement(
             accounts=self.accounts,
             grants=self.grants,
@@ -118,6 +126,7 @@ class Runtime:
             ),
             kept=self._kept,
             gate=ProviderGate(HaltStore(database), now=now),
+            note=self.trail.note,
             now=now,
         )
         refresh = Refresh(

@@ -12,19 +12,11 @@ from connector.cli.session import load, opened, run_async
 @common_options
 def forget(account: str, config: str | None, *, keep_grant: bool) -> None:
     """Remove ACCOUNT from the vault, revoking it first."""
-    from connector.revoke import Revoker
-
     settings = load(config)
 
     async def work() -> None:
         async with opened(settings) as runtime:
-            revoker = Revoker(
-                accounts=runtime.accounts,
-                debts=runtime.revocations,
-                directory=runtime.directory,
-                now=runtime.now,
-            )
-            outcome = await revoker.revoke(account, at_provider=not keep_grant)
+            outcome = await runtime.revoker.revoke(account, at_provider=not keep_grant)
             await runtime.accounts.forget(await runtime.accounts.require(account))
         if keep_grant:
             return

@@ -70,19 +70,11 @@ def _check_provider(settings: "Settings", name: str, used: set[str]) -> None:
 
 async def _revoke_all(settings: "Settings", names: list[str]) -> ConnectorError | None:
     """Revoke each; one that fails does not stop the others, the last failure is given back."""
-    from connector.revoke import Revoker
-
     failure: ConnectorError | None = None
     async with opened(settings) as runtime:
-        revoker = Revoker(
-            accounts=runtime.accounts,
-            debts=runtime.revocations,
-            directory=runtime.directory,
-            now=runtime.now,
-        )
         for name in names:
             try:
-                outcome = await revoker.revoke(name)
+                outcome = await runtime.revoker.revoke(name)
             except ConnectorError as error:
                 failure = error
                 if len(names) > 1:

@@ -86,15 +86,19 @@ def rotate(config: str | None, *, resume: bool, seal: str | None, keep: bool) ->
 
 
 async def _rotate(runtime: "Runtime", *, is_resumed: bool) -> "Census":
+    from connector.store.audit_entry import Entry
     from connector.store.vault_keys import make_data_key
 
     values = _values(runtime)
     if not is_resumed:
         key_id = await make_data_key(runtime.database, runtime.vault, now=runtime.now())
+        runtime.trail.note(Entry(event="vault.key_made", detail={"key": key_id}))
         click.echo(f"data key {key_id} made: new values are sealed with it")
     total = await values.count()
     with _bar("sealing anew", total) as advance:
         resealed = await values.reseal(advance)
+    newest = {"key": runtime.vault.current_key_id}
+    runtime.trail.note(Entry(event="vault.resealed", count=resealed, detail=newest))
     click.echo(f"values sealed anew: {resealed}")
     return await _census(values)
 

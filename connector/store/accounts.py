@@ -15,6 +15,8 @@ from connector.account_name import check_account_name
 from connector.errors import UnknownAccount, VaultSealed
 from connector.secret import Secret
 from connector.store.account_rows import binding_of, place, read_account, sealed_values
+from connector.store.audit_entry import Entry
+from connector.store.audit_trail import Note, unnoted
 from connector.store.database import Database
 from connector.store.tables import ACCOUNT, AccountRow
 from connector.store.vault_keys import learn_keys_within
@@ -32,11 +34,14 @@ class AccountStore:
     Args:
         database: where they are.
         vault: what seals and opens their tokens.
+        note: is told what happens to them, for the audit trail.
     """
 
-    def __init__(self, database: Database, vault: Vault) -> None:
+    def __init__(self, database: Database, vault: Vault, note: Note = unnoted) -> None:
         self._database = database
         self._vault = vault
+        self._note = note
+        self._unreadable: set[str] = set()
 
     async def get(self, name: str) -> Account | None:
         """Give an account by name, or None.
@@ -113,6 +118,7 @@ class AccountStore:
         """Remove the row, and what SQLite keeps of it."""
         async with self._database.write() as connection:
             await connection.execute(delete(AccountRow).where(col(AccountRow.id) == account.id))
+        self._note(Entry(event="account.forgotten", account=account.name, account_id=account.id))
         await self._database.scrub()
 
     async def rename(self, account: Account, name: str) -> bool:
@@ -129,6 +135,14 @@ class AccountStore:
             return False
         if result.rowcount == 0:
             raise UnknownAccount(account.name)
+        self._note(
+            Entry(
+                event="account.renamed",
+                account=account.name,
+                account_id=account.id,
+                detail={"name": name},
+            )
+        )
         return True
 
     def open_access_token(self, account: Account) -> Secret:
@@ -177,7 +191,21 @@ class AccountStore:
         try:
             return self._vault.open_secret(sealed, _place(account, field))
         except VaultSealed as error:
+            self._note_unreadable(account, field)
             raise VaultSealed(f"account {account.name}: {error.reason}", error.remedy) from None
+
+    def _note_unreadable(self, account: Account, field: str) -> None:
+        """Take note once for each account, however often it is asked for (CHECKLIST 116)."""
+        if account.id not in self._unreadable:
+            self._unreadable.add(account.id)
+            self._note(
+                Entry(
+                    event="value.unreadable",
+                    account=account.name,
+                    account_id=account.id,
+                    detail={"place": field, "generation": account.generation},
+                )
+            )
 
 
 def _place(account: Account, field: str) -> Place:

@@ -22,6 +22,7 @@ EVENTS: Final = {
     "token.released": "access tokens were given out; `count` times within the interval",
     "refresh.unanswered": "a refresh was sent and its answer was lost",
     "grant.ended": "the grant has ended; a person must consent again",
+    "grant.restored": "an end was taken back: its provider refused many accounts alike",
     "grant.held": "the database has gone back: a spent refresh token is not sent",
     "registration.rejected": "the provider rejects our client registration",
     "account.revoked": "an account's tokens were destroyed here",

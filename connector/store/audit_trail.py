@@ -14,12 +14,18 @@ from typing import Final
 
 from connector.errors import ConnectorError
 from connector.store.audit import AuditStore
+from connector.store.audit_chain import DoesNotFit
 from connector.store.audit_entry import Entry, acting
 
 logger = logging.getLogger(__name__)
 
 #: Takes note of what happened.
 Note = Callable[[Entry], None]
+
+
+def unnoted(_entry: Entry) -> None:
+    """Take no note: of what has no trail, such as a store in somebody's tests."""
+
 
 #: So many are appended together; a transaction keeps other writers waiting for some milliseconds.
 LARGEST_GROUP: Final = 200
@@ -60,6 +66,28 @@ class AuditTrail:
             await asyncio.wait([self._writer])
         if self._kept:
             await asyncio.wait([self._begin()])
+
+    async def prune(self, keep: float) -> None:
+        """Remove the rows that are too old; a trail that does not fit is left as it is, and told.
+
+        Args:
+            keep: seconds for which rows are kept; 0: for ever.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had.
+        """
+        if not keep:
+            return
+        before = self._now() - keep
+        try:
+            removed = await self._store.prune(before)
+        except DoesNotFit as error:
+            extra = {"action": "audit.does_not_fit"}
+            text = "the audit trail does not fit, and is not shortened: %s"
+            logger.error(text, error, extra=extra)  # noqa: TRY400 - it says where
+            return
+        if removed:
+            self.note(Entry(event="audit.pruned", count=removed, detail={"before": before}))
 
     async def aclose(self) -> None:
         """Write what is kept, unless the database hangs; what is left is lost, and that is told."""

@@ -225,15 +225,20 @@ class GrantStore:
         ended = parameters(account.id, account.generation, reason=reason, state_since=now)
         return await self._update_one(END, ended)
 
-    async def undo_end(self, name: str, reason: str) -> None:
+    async def undo_end(self, name: str, reason: str) -> str | None:
         """Take back that a grant has ended, where it ended for just this reason.
 
         Args:
             name: of the account.
             reason: as it was given to `require_consent`.
+
+        Returns:
+            The account's identifier, or None: it had not.
         """
         async with self._database.write() as connection:
-            await connection.execute(UNDO_END, {"account_name": name, "why": reason})
+            result = await connection.execute(UNDO_END, {"account_name": name, "why": reason})
+            row = result.one_or_none()
+        return None if row is None else str(row.id)
 
     def _sealed(self, account: Account, new: NewTokens, bound_to: str) -> PendingWrite:
         sealed = seal_tokens(

@@ -10,6 +10,7 @@ from connector.errors import TemporarilyUnavailable
 from connector.providers.provider import Provider
 from connector.store.accounts import AccountStore
 from connector.store.grants import GrantStore
+from connector.token_source.refresh_notes import RefreshNotes
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +21,13 @@ class GoneBack:
     Args:
         accounts: reads them.
         grants: knows how far they had come.
+        notes: writes entries of the audit trail.
     """
 
-    def __init__(self, accounts: AccountStore, grants: GrantStore) -> None:
+    def __init__(self, accounts: AccountStore, grants: GrantStore, notes: RefreshNotes) -> None:
         self._accounts = accounts
         self._grants = grants
+        self._notes = notes
         self._told: set[str] = set()
 
     async def check(self, account: Account, provider: Provider) -> bool:
@@ -55,6 +58,7 @@ class GoneBack:
             " replaced since, and to send it may end the grant. Restore a newer backup, or try it:"
             f" connector refresh {account.name}"
         )
+        self._notes.held(account, noted)
         if account.id not in self._told:
             self._told.add(account.id)
             extra = {"action": "store.went_back", "account": account.name}

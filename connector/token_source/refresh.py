@@ -83,7 +83,7 @@ class Refresh:
         self._changes = changes
         self._wait = changes.wait
         self._rejected: dict[tuple[str, int], float] = {}
-        self._gone_back = GoneBack(accounts, grants)
+        self._gone_back = GoneBack(accounts, grants, settlement.notes)
 
     async def run(
         self,
@@ -231,7 +231,7 @@ class Refresh:
                 valid_until=None if expires_at is None else moment(expires_at),
             )
         if is_sure:
-            return await self.settlement.end(account, reason)
+            return await self.settlement.end(account, reason, "no_refresh_token")
         raise errors.ConsentRequired(account.name, reason, provider=account.provider)
 
     async def _take_lease(

@@ -24,11 +24,13 @@ from connector.providers.client import ProviderClient
 from connector.providers.identity import check_refreshed
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
+from connector.store.audit_trail import Note
 from connector.store.grants import GrantStore, NewTokens
 from connector.store.pending_write import PendingWrite
 from connector.token_source.gate import SUSPECTED, ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.late_tokens import Again, LateTokens
+from connector.token_source.refresh_notes import RefreshNotes
 from connector.token_source.terms_due import keep_alive_at
 from connector.token_source.unanswered import next_send
 from connector.token_source.verdict import (
@@ -58,12 +60,14 @@ class Settlement:
         late: keeps what comes too late.
         kept: keeps what cannot be written.
         gate: learns from answers.
+        note: is told what matters of them, for the audit trail.
         now: gives seconds since the epoch.
 
     Attributes:
         late: as given.
         kept: as given.
         gate: as given.
+        notes: writes entries of the audit trail.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Settlement:
         late: LateTokens,
         kept: KeptAnswers,
         gate: ProviderGate,
+        note: Note,
         now: Callable[[], float],
     ) -> None:
         self._accounts = accounts
@@ -81,6 +86,7 @@ class Settlement:
         self.late = late
         self.kept = kept
         self.gate = gate
+        self.notes = RefreshNotes(note)
         self._now = now
 
     async def commit(
@@ -102,7 +108,8 @@ class Settlement:
         try:
             check_refreshed(client, answer.tokens, account.grant.subject)
         except IdTokenRejected as error:
-            return await self.end(account, f"the refresh answered for somebody else: {error}")
+            reason = f"the refresh answered for somebody else: {error}"
+            return await self.end(account, reason, "another_person")
         tokens = answer.tokens
         id_token = tokens.id_token.reveal() if tokens.id_token else None
         terms = renewed_terms(account.grant.terms, tokens, client.provider.lifetimes)
@@ -118,6 +125,7 @@ class Settlement:
             renewed = await self._apply(write)
         except (errors.TemporarilyUnavailable, errors.VaultSealed) as error:
             return await self.kept.keep(account, write, error)
+        self.notes.succeeded(account.provider)
         await self._learn(account, answer, None)
         if renewed is not None:
             return renewed
@@ -164,9 +172,11 @@ class Settlement:
                 await self._grants.settle(account, account.trouble, unanswered=before)
                 return again
             if is_again:
-                return await self.end(account, ROTATION_LOST)
+                return await self.end(account, ROTATION_LOST, "rotation_lost")
             if not await self.gate.is_suspect(account.provider, account.name):
-                return await self.end(account, GRANT_ENDED)
+                is_reuse = client.provider.refresh_token.rotation == "strict_family"
+                outcome = "suspected_reuse" if is_reuse else "invalid_grant"
+                return await self.end(account, GRANT_ENDED, outcome)
             await self._doubt(account)
         failures = account.trouble.failures + 1 if account.trouble else 1
         verdict = judge(answer, account.provider, failures)
@@ -179,7 +189,10 @@ class Settlement:
         await self._grants.settle(account, trouble, unanswered=unanswered)
         await self._learn(account, answer, verdict)
         self._tell(account, answer, trouble)
+        if is_unknown:
+            self.notes.unanswered(account)
         if verdict.rejected is not None:
+            self.notes.rejected(account, verdict.rejected)
             raise errors.RegistrationRejected(account.provider, verdict.rejected)
         if is_unknown and retry_at <= self._now():
             return Again()
@@ -205,8 +218,13 @@ class Settlement:
             lifetime=terms.lifetime if terms else None,
         )
 
-    async def end(self, account: Account, reason: str) -> Account:
+    async def end(self, account: Account, reason: str, outcome: str) -> Account:
         """End the grant, unless somebody has written newer tokens: then give those.
+
+        Args:
+            account: whose.
+            reason: for people.
+            outcome: the same in a word, for the audit trail.
 
         Raises:
             ConsentRequired: it has ended.
@@ -220,6 +238,7 @@ class Settlement:
             "provider": account.provider,
         }
         logger.error(reason, extra=extra)
+        self.notes.ended(account, outcome)
         raise consent_required(ended)
 
     async def _doubt(self, account: Account) -> NoReturn:
@@ -230,7 +249,10 @@ class Settlement:
         """
         await self._grants.settle(account, account.trouble, unanswered=None)
         for name in self.gate.refused_accounts(account.provider):
-            await self._grants.undo_end(name, GRANT_ENDED)
+            account_id = await self._grants.undo_end(name, GRANT_ENDED)
+            if account_id is not None:
+                self.notes.restored(name, account_id, account.provider)
+        self.notes.rejected(account, "suspected")
         raise errors.RegistrationRejected(account.provider, SUSPECTED)
 
     async def _learn(self, account: Account, answer: Answer, verdict: Verdict | None) -> None:

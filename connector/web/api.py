@@ -6,7 +6,6 @@ from starlette.routing import Route
 
 from connector.account_name import check_account_name
 from connector.accounts_view import account_view, rfc3339
-from connector.revoke import Revoker
 from connector.runtime import Runtime
 from connector.web.body import UnusableBody, read_object
 from connector.web.connect_link import ConnectLinks
@@ -23,12 +22,6 @@ class Api:
     def __init__(self, runtime: Runtime, links: ConnectLinks) -> None:
         self._runtime = runtime
         self._links = links
-        self._revoker = Revoker(
-            accounts=runtime.accounts,
-            debts=runtime.revocations,
-            directory=runtime.directory,
-            now=runtime.now,
-        )
 
     def routes(self) -> list[Route]:
         """Give the routes; that of one account comes last, since names hold slashes."""
@@ -55,7 +48,7 @@ class Api:
         What the provider has not confirmed yet is answered 202: the daemon tries again.
         """
         name = request.path_params["account"]
-        outcome = await self._revoker.revoke(name)
+        outcome = await self._runtime.revoker.revoke(name)
         self._runtime.tokens.forget(name)
         retry_at = outcome.retry_at
         return JSONResponse(

@@ -61,8 +61,8 @@ _SETTLEMENT: Final = of(
     ),
     (
         "those that were ended before the doubt are brought back",
-        "            await self._grants.undo_end(name, GRANT_ENDED)\n",
-        "            pass\n",
+        "            account_id = await self._grants.undo_end(name, GRANT_ENDED)\n",
+        "            account_id = None\n",
         _GATE,
     ),
     (

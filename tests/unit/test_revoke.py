@@ -33,6 +33,7 @@ def revoker_of(runtime: Runtime) -> Revoker:
         accounts=runtime.accounts,
         debts=runtime.revocations,
         directory=runtime.directory,
+        note=runtime.trail.note,
         now=runtime.now,
     )
 
