@@ -204,13 +204,15 @@ class ConsentNotGiven(ConnectorError):
     Attributes:
         account: the account's name.
         reason: denied, abandoned, or given by another person, in a few words.
+        outcome: the same in one word, for the audit trail.
     """
 
     exit_code = 7
 
-    def __init__(self, account: str, reason: str) -> None:
+    def __init__(self, account: str, reason: str, outcome: str = "refused") -> None:
         self.account = account
         self.reason = reason
+        self.outcome = outcome
         super().__init__(self._message(account=account, reason=reason))
 
 

@@ -160,6 +160,7 @@ class Runtime:
             grants=self.grants,
             records=ConsentStore(database, vault),
             directory=self.directory,
+            note=self.trail.note,
             now=now,
         )
         if has_background:

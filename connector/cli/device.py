@@ -5,6 +5,7 @@ import asyncio
 import click
 
 from connector.consent import CompletedConsent
+from connector.consent.consent_notes import outcome_of
 from connector.consent.device import begin_device, poll_device
 from connector.duration import format_duration
 from connector.errors import ConsentNotGiven
@@ -23,14 +24,19 @@ async def consent_by_device(
     """
     client = await runtime.directory.get_for_consent(provider)
     new_account = await runtime.consents.new_accounts.begin(account, provider)
+    notes = runtime.consents.notes
+    notes.started_on_device(account, provider)
     try:
         tokens = await _ask(client, runtime, account, timeout_seconds)
-        return await runtime.consents.activate(
+        completed = await runtime.consents.activate(
             client, account, tokens, client.provider.scopes, nonce=None, kept={}
         )
-    except BaseException:
+    except BaseException as error:
+        notes.refused_on_device(account, provider, outcome_of(error))
         await runtime.consents.new_accounts.take_back(new_account)
         raise
+    notes.given(completed)
+    return completed
 
 
 async def _ask(
@@ -46,4 +52,4 @@ async def _ask(
             return await poll_device(client, authorization, account, now=runtime.now)
     except TimeoutError:
         reason = f"nobody answered within {format_duration(timeout_seconds)}; nothing was changed"
-        raise ConsentNotGiven(account, reason) from None
+        raise ConsentNotGiven(account, reason, "abandoned") from None

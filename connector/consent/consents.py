@@ -9,7 +9,8 @@ from typing import Final
 from connector import errors
 from connector.account_name import check_account_name
 from connector.consent.activation import Activation
-from connector.consent.exchange import exchange_code
+from connector.consent.consent_notes import ConsentNotes, outcome_of
+from connector.consent.exchange import check_answer, exchange_code
 from connector.consent.frozen_request import FrozenRequest
 from connector.consent.new_accounts import NewAccounts
 from connector.consent.opening_url import opening_url
@@ -22,9 +23,6 @@ from connector.consent.values import (
 )
 from connector.oauth.authorization_request import (
     AuthorizationCode,
-    AuthorizationError,
-    ResponseRejected,
-    check_response,
     hash_state,
     new_request,
 )
@@ -32,6 +30,7 @@ from connector.oauth.token import TokenSet
 from connector.providers.client import ProviderClient, ProviderDirectory
 from connector.secret import Secret
 from connector.store.accounts import AccountStore
+from connector.store.audit_trail import Note
 from connector.store.consents import ConsentRecord, ConsentStore
 from connector.store.grants import GrantStore
 
@@ -49,6 +48,7 @@ class Consents:
     Args:
         accounts, grants, records: of the store.
         directory: gives the provider's client.
+        note: is told of them, for the audit trail.
         now: gives seconds since the epoch.
         token_bytes: source of randomness.
     """
@@ -60,10 +60,12 @@ class Consents:
         grants: GrantStore,
         records: ConsentStore,
         directory: ProviderDirectory,
+        note: Note,
         now: Callable[[], float],
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.records = records
+        self.notes = ConsentNotes(note)
         self.new_accounts = NewAccounts(accounts, now=now)
         self._activation = Activation(accounts=accounts, grants=grants, now=now)
         self._directory = directory
@@ -125,6 +127,7 @@ class Consents:
             ticket_hash=ticket_hash,
         )
         await self.records.add(record)
+        self.notes.started(record)
         logger.info("consent begun", extra=_fields(record, "consent.begun"))
         return StartedConsent(
             id=record.id,
@@ -200,6 +203,7 @@ class Consents:
         except errors.ConnectorError as error:
             logger.warning(str(error), extra={"action": "consent.not_abandoned"})
             return False
+        self.notes.refused(record, "abandoned")
         await self.new_accounts.take_back(FrozenRequest.load(record.request).new_account)
         return True
 
@@ -212,6 +216,8 @@ class Consents:
         self, record: ConsentRecord, response: Mapping[str, str], arrived_at: str
     ) -> CompletedConsent:
         if not await self.records.consume(record, now=self._now()):
+            is_late = record.expires_at <= self._now()
+            self.notes.refused(record, "expired" if is_late else "used_before")
             raise UnknownConsent
         frozen = FrozenRequest.load(record.request)
         try:
@@ -219,9 +225,11 @@ class Consents:
         except errors.ConnectorError as error:
             await self.new_accounts.take_back(frozen.new_account)
             await self._note(record, error)
+            self.notes.refused(record, outcome_of(error))
             logger.warning(str(error), extra=_fields(record, "consent.failed"))
             raise
         await self._note(record, completed)
+        self.notes.given(completed, record.id)
         logger.info("account connected", extra=_fields(record, "consent.done"))
         return completed
 
@@ -242,21 +250,13 @@ class Consents:
         arrived_at: str,
     ) -> CompletedConsent:
         if arrived_at != redirect_path(frozen.request.redirect_uri):
-            raise errors.ConsentNotGiven(record.account, "the answer came to another redirect URI")
+            reason = "the answer came to another redirect URI"
+            raise errors.ConsentNotGiven(record.account, reason, "wrong_redirect_uri")
         client = await self._directory.get(record.provider)
         if client.fingerprint != frozen.fingerprint:
-            raise errors.ConsentNotGiven(
-                record.account, "the provider's configuration was changed meanwhile; start again"
-            )
-        try:
-            answer = check_response(response, state=frozen.request.state, server=client.server)
-        except ResponseRejected as error:
-            reason = f"the answer is not safe: {error}"
-            raise errors.ConsentNotGiven(record.account, reason) from None
-        if isinstance(answer, AuthorizationError):
-            text = f": {answer.description}" if answer.description else ""
-            reason = f"the provider answered {answer.error}{text}"
-            raise errors.ConsentNotGiven(record.account, reason)
+            reason = "the provider's configuration was changed meanwhile; start again"
+            raise errors.ConsentNotGiven(record.account, reason, "configuration_changed")
+        answer = check_answer(client, frozen.request, response, record.account)
         return await self._activate(record, client, frozen, answer)
 
     async def _activate(

@@ -113,7 +113,7 @@ async def poll_device(
     while True:
         await sleep(interval)
         if now() >= authorization.expires_at:
-            raise errors.ConsentNotGiven(account, "the code has expired; start again")
+            raise errors.ConsentNotGiven(account, "the code has expired; start again", "expired")
         outcome = await client.endpoint.request(
             GRANT_TYPE, {"device_code": authorization.device_code.reveal()}
         )
@@ -125,9 +125,11 @@ async def poll_device(
             case Refused(error="slow_down"):
                 interval += SLOW_DOWN
             case Refused(error="access_denied"):
-                raise errors.ConsentNotGiven(account, "the person denied it")
+                raise errors.ConsentNotGiven(account, "the person denied it", "denied")
             case Refused(error="expired_token"):
-                raise errors.ConsentNotGiven(account, "the code has expired; start again")
+                raise errors.ConsentNotGiven(
+                    account, "the code has expired; start again", "expired"
+                )
             case NeverSent() | OutcomeUnknown() | Unavailable():
                 interval += SLOW_DOWN  # RFC 8628 §3.5: back off on a timeout
             case _:

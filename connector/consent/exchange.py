@@ -2,13 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from connector import errors
 from connector.account import Account
 from connector.consent.outcome import unavailable
-from connector.oauth.authorization_request import AuthorizationCode, AuthorizationRequest
+from connector.oauth.authorization_request import (
+    AuthorizationCode,
+    AuthorizationError,
+    AuthorizationRequest,
+    ResponseRejected,
+    check_response,
+)
 from connector.oauth.id_token import IdTokenRejected
 from connector.oauth.token import TokenSet
 from connector.oauth.token_response import Answer, Granted, NeverSent, OutcomeUnknown, Refused
@@ -67,6 +73,36 @@ async def exchange_code(
     return await _exchange_on(client, outcome.tokens, account)
 
 
+def check_answer(
+    client: ProviderClient,
+    request: AuthorizationRequest,
+    response: Mapping[str, str],
+    account: str,
+) -> AuthorizationCode:
+    """Check the answer to an authorization request, and give its code.
+
+    Args:
+        client: of the provider.
+        request: that is answered.
+        response: the parameters of the redirect.
+        account: for messages.
+
+    Raises:
+        ConsentNotGiven: it is not safe, or the person or the provider refused.
+    """
+    try:
+        answer = check_response(response, state=request.state, server=client.server)
+    except ResponseRejected as error:
+        reason = f"the answer is not safe: {error}"
+        raise errors.ConsentNotGiven(account, reason, "unsafe_answer") from None
+    if isinstance(answer, AuthorizationError):
+        text = f": {answer.description}" if answer.description else ""
+        reason = f"the provider answered {answer.error}{text}"
+        outcome = "denied" if answer.error == "access_denied" else "provider_error"
+        raise errors.ConsentNotGiven(account, reason, outcome)
+    return answer
+
+
 async def identify_person(
     client: ProviderClient, tokens: TokenSet, *, nonce: Secret | None, account: str, now: float
 ) -> Person | None:
@@ -81,7 +117,7 @@ async def identify_person(
             return await identify(client, tokens, nonce=nonce, now=now)
         except IdTokenRejected as error:
             reason = f"the ID token must not be believed: {error}"
-            raise errors.ConsentNotGiven(account, reason) from None
+            raise errors.ConsentNotGiven(account, reason, "unsafe_id_token") from None
         except IdentityUnknown as error:
             if attempt == IDENTITY_TRIES - 1:
                 raise errors.TemporarilyUnavailable(
@@ -104,6 +140,7 @@ def check_same_provider(account: Account, provider: str) -> None:
             account.name,
             f"it holds a grant of provider {account.provider}; nothing was changed. "
             f"To give it to {provider}, type first: connector forget {account.name}",
+            "another_provider",
         )
 
 
@@ -123,6 +160,7 @@ def check_same_person(account: Account, consent: Consent) -> None:
             account.name,
             f"another person consented than the one it belongs to{name}; nothing was changed. "
             f"To give it to the other person, type first: connector forget {account.name}",
+            "another_person",
         )
 
 
@@ -159,7 +197,7 @@ def _failure(
     if verdict.rejected is not None:
         return errors.RegistrationRejected(client.provider.name, verdict.rejected)
     if isinstance(outcome, Refused):
-        return errors.ConsentNotGiven(account, f"{verdict.message}; consent again")
+        return errors.ConsentNotGiven(account, f"{verdict.message}; consent again", "code_refused")
     if isinstance(outcome, OutcomeUnknown):
         return unavailable(verdict, now=now, then="; the code is not sent twice, so consent again")
     return unavailable(verdict, now=now, then="; consent again")

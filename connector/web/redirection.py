@@ -81,6 +81,7 @@ class Redirection:
         except UnknownConsent:
             return _stray(404, "This address belongs to no consent that is under way.")
         if not _is_same_browser(request, record):
+            self._consents.notes.wrong_browser(record)
             return _stray(403, "This consent was begun in another browser.")
         self.complete(record, response, arrived_at=raw_path(request.scope))
         return redirect(f"/consent/{record.id}")

@@ -28,6 +28,10 @@ def test_nobody_answers(commands: Commands, option: tuple[str, ...]) -> None:
     assert commands.run(*CONNECT, *option) == 7
     assert "nobody answered within 1 s; nothing was changed" in commands.err
     assert states(commands) == {}
+    assert commands.run("audit", "--event", "consent", "--json") == 0
+    started, refused = json.loads(commands.out)
+    assert (started["event"], started["through"]) == ("consent.started", "connector connect")
+    assert (refused["event"], refused["outcome"]) == ("consent.refused", "abandoned")
 
 
 def test_an_account_of_another_provider(commands: Commands) -> None:
