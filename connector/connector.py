@@ -107,12 +107,12 @@ class Connector:
     def credential_now(self, account: str, rejected: AccessToken | None) -> Credential:
         """Give what a request needs; see `credential.CredentialSource`."""
         self._check_process()
-        return self._portal.call(self._runtime.credential(account, rejected))
+        return self._portal.call(_credential(self._runtime, account, rejected))
 
     async def credential(self, account: str, rejected: AccessToken | None) -> Credential:
         """Give what a request needs, in the caller's own event loop."""
         self._check_process()
-        return await self._portal.call_async(self._runtime.credential(account, rejected))
+        return await self._portal.call_async(_credential(self._runtime, account, rejected))
 
     def close(self) -> None:
         """Close all connections; refreshes under way commit first."""
@@ -148,10 +148,12 @@ class Connector:
 
     def _obtain(self, account: str, min_ttl: float | None, *, strict: bool = False) -> AccessToken:
         self._check_process()
-        return self._portal.call_shared(
+        token = self._portal.call_shared(
             (account, min_ttl, strict),
             lambda: self._runtime.tokens.get(account, min_ttl, is_strict=strict),
         )
+        self._runtime.releases.note(account, token)
+        return token
 
     def _check_process(self) -> None:
         """Open anew in a forked child: its parent's connections and thread are not its own."""
@@ -190,7 +192,12 @@ class AsyncConnector:
         self, account: str, min_ttl: float | None = None, *, strict: bool = False
     ) -> AccessToken:
         """Give an access token with its type, end and scope; see `Connector.get_token`."""
-        return await self._opened().tokens.get(account, min_ttl, is_strict=strict)
+        runtime = self._opened()
+        token = runtime.tokens.memory.hit(account, min_ttl)
+        if token is None:
+            token = await runtime.tokens.get(account, min_ttl, is_strict=strict)
+            runtime.releases.note(account, token)
+        return token
 
     async def get_access_token(self, account: str, min_ttl: float | None = None) -> str:
         """Give the access token itself; see `Connector.get_token`."""
@@ -206,7 +213,7 @@ class AsyncConnector:
 
     async def credential(self, account: str, rejected: AccessToken | None) -> Credential:
         """Give what a request needs; see `credential.CredentialSource`."""
-        return await self._opened().credential(account, rejected)
+        return await _credential(self._opened(), account, rejected)
 
     async def aclose(self) -> None:
         """Close all connections; refreshes under way commit first."""
@@ -253,6 +260,12 @@ def get_access_token(account: str, min_ttl: float | None = None) -> str:
         ConnectorError: as `Connector.open` and `Connector.get_token`.
     """
     return _default.get().get_access_token(account, min_ttl)
+
+
+async def _credential(runtime: Runtime, account: str, rejected: AccessToken | None) -> Credential:
+    credential = await runtime.credential(account, rejected)
+    runtime.releases.note(account, credential.token)
+    return credential
 
 
 def _no_hit(_account: str, _min_ttl: float | None) -> None:

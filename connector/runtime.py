@@ -9,8 +9,6 @@ import logging
 import time
 from collections.abc import Callable
 
-from sqlalchemy.engine import URL, make_url
-
 from connector.consent import Consents
 from connector.credential import Credential, make_credential
 from connector.errors import ConfigurationError, Problem, VaultSealed
@@ -21,16 +19,17 @@ from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
 from connector.revoke import Revoker
 from connector.seal_kinds import NotASeal
-from connector.secret import Secret, SecretReference
-from connector.settings import Settings, VaultSettings
+from connector.secret import Secret
+from connector.settings import Settings
 from connector.store.accounts import AccountStore
 from connector.store.audit import AuditStore
-from connector.store.audit_entry import Actor, Entry, process_actor
+from connector.store.audit_entry import Actor, Entry, acting, process_actor
 from connector.store.audit_mark import AuditMark
 from connector.store.audit_trail import AuditTrail
 from connector.store.changes import ChangeWatch
 from connector.store.consents import ConsentStore
-from connector.store.database import Database, check_file, prepare_file
+from connector.store.database import Database
+from connector.store.database_file import database_url, prepare_database, remove_new_file
 from connector.store.due import DueStore
 from connector.store.generation_marks import GenerationMarks
 from connector.store.grants import GrantStore
@@ -49,6 +48,7 @@ from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.late_tokens import LateTokens
 from connector.token_source.memory import TokenMemory
 from connector.token_source.refresh import Refresh
+from connector.token_source.releases import Releases
 from connector.token_source.settlement import Settlement
 from connector.token_source.watch import StoreWatch
 from connector.vault.seal import Seal, open_seal
@@ -163,8 +163,11 @@ class Runtime:
             note=self.trail.note,
             now=now,
         )
+        self.releases = Releases(memory, vault.fingerprint)
+        self.trail.collect_from(self.releases.collect)
         if has_background:
             self.tokens.start()
+            self.trail.start(settings.vault.audit_interval)
 
     async def credential(self, name: str, rejected: AccessToken | None) -> Credential:
         """Give what a request to the API of an account needs; see `credential.CredentialSource`."""
@@ -236,9 +239,9 @@ async def open_runtime(
             else:
                 vault = await load_vault(database, seal)
         except VaultSealed:
-            if is_new_file and database.path is not None:
+            if is_new_file:
                 await database.aclose()
-                _remove_new_file(database)
+                remove_new_file(database)
             raise
     except BaseException:
         await database.aclose()
@@ -265,44 +268,6 @@ def configured_seal(settings: Settings) -> Seal:
         raise ConfigurationError([problem]) from None
 
 
-def database_url(vault: VaultSettings) -> URL:
-    """Give the database's URL with its secrets read.
-
-    Raises:
-        ConfigurationError: a secret is missing.
-    """
-    if isinstance(vault.url, SecretReference):
-        return make_url(vault.url.resolve().reveal())
-    url = make_url(vault.url)
-    if vault.password is None:
-        return url
-    return url.set(password=vault.password.resolve().reveal())
-
-
-def prepare_database(database: Database, *, create: bool) -> bool:
-    """Create or check the file of a SQLite database; tell whether it was created.
-
-    Raises:
-        VaultSealed: there is none, or it is not safe.
-    """
-    path = database.path
-    if path is None:
-        return False
-    if create:
-        return prepare_file(path)
-    if not path.exists():
-        raise VaultSealed(f"there is no vault at {path}", "Type: connector init")
-    check_file(path)
-    return False
-
-
-def _remove_new_file(database: Database) -> None:
-    """Take back the file of a vault that could not be made, so that a next try begins anew."""
-    assert database.path is not None  # noqa: S101 - the caller has looked
-    for suffix in ("", "-wal", "-shm"):
-        database.path.with_name(database.path.name + suffix).unlink(missing_ok=True)
-
-
 class RuntimeCredentials:
     """Credentials from a `Runtime` in the same event loop; implements `CredentialSource`.
 
@@ -318,5 +283,12 @@ class RuntimeCredentials:
         raise RuntimeError("a synchronous client cannot be used in the daemon's own loop")
 
     async def credential(self, account: str, rejected: AccessToken | None) -> Credential:
-        """Give a credential; with ``rejected``, another one than that."""
-        return await self._runtime.credential(account, rejected)
+        """Give a credential; with ``rejected``, another one than that.
+
+        What a job's run is given is counted.
+        """
+        credential = await self._runtime.credential(account, rejected)
+        actor = acting()
+        if actor is not None and actor.kind == "job":
+            self._runtime.releases.note(account, credential.token)
+        return credential

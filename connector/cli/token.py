@@ -1,6 +1,7 @@
 """``connector token``: prints the access token and a newline, nothing else."""
 
 import math
+import sys
 
 import click
 
@@ -35,8 +36,10 @@ def token(
             token = await runtime.tokens.get(account, min_ttl, is_strict=strict)
             client = runtime.settings.providers
             scheme = client[(await runtime.accounts.require(account)).provider].api.scheme
-        if token.is_short:
-            click.echo("connector: the token lives less than was asked for", err=True)
-        click.echo(f"Authorization: {scheme} {token.value}" if header else token.value)
+            if token.is_short:
+                click.echo("connector: the token lives less than was asked for", err=True)
+            runtime.releases.note(account, token)  # written at the end: nobody waits for that
+            click.echo(f"Authorization: {scheme} {token.value}" if header else token.value)
+            sys.stdout.flush()
 
     run_async(work())

@@ -198,8 +198,8 @@ async def _opened_database(settings: "Settings") -> "AsyncIterator[Database]":
         ConfigurationError: a secret of ``vault.url`` is missing.
         TemporarilyUnavailable: the database cannot be had.
     """
-    from connector.runtime import database_url, prepare_database
     from connector.store.database import Database
+    from connector.store.database_file import database_url, prepare_database
     from connector.store.schema import migrate
 
     forbid_core_dumps()

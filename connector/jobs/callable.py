@@ -29,6 +29,7 @@ from connector.jobs.channel import (
 from connector.jobs.order import Order, Result
 from connector.jobs.output import LONGEST_LINE, Output
 from connector.oauth.token import AccessToken
+from connector.store.audit_entry import Actor, acting_as
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class CallableRun:
         self._secrets: set[str] = set()
         self._refusal: ConnectorError | None = None
         self._requests: set[asyncio.Task[None]] = set()
+        self._actor = Actor(kind="job", name=order.job, through=f"run {order.run_id}")
         self._extra = {"job": order.job, "account": order.account, "run": order.run_id}
 
     async def run(self) -> Result:
@@ -204,7 +206,8 @@ class CallableRun:
         rejected = None if value is None else AccessToken(value=value)
         answer: Message = {"id": message["id"]}
         try:
-            credential = await self._credentials.credential(self._order.account, rejected)
+            with acting_as(self._actor):
+                credential = await self._credentials.credential(self._order.account, rejected)
         except Exception as error:  # the child waits for an answer, whatever it is
             if not isinstance(error, ConnectorError):
                 logger.exception("a credential failed by a bug", extra=self._extra)

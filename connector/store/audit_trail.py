@@ -8,8 +8,9 @@ shares a commit.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from connector.errors import ConnectorError
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: Takes note of what happened.
 Note = Callable[[Entry], None]
+#: Gives what was summed up since it was asked last; what is not taken stays.
+Source = Callable[[], Iterable[Entry]]
 
 
 def unnoted(_entry: Entry) -> None:
@@ -50,6 +53,21 @@ class AuditTrail:
         self._writer: asyncio.Task[None] | None = None
         self._is_failing = False
         self._dropped = 0
+        self._sources: list[Source] = []
+        self._collector: asyncio.Task[None] | None = None
+
+    def collect_from(self, source: Source) -> None:
+        """Ask for what was summed up, once in each interval and at the end."""
+        self._sources.append(source)
+
+    def start(self, interval: float) -> None:
+        """Begin to collect.
+
+        Args:
+            interval: seconds.
+        """
+        if self._collector is None:
+            self._collector = asyncio.create_task(self._run(interval), name="audit collector")
 
     def note(self, entry: Entry) -> None:
         """Take note of what happened; to be called in the event loop."""
@@ -66,6 +84,19 @@ class AuditTrail:
             await asyncio.wait([self._writer])
         if self._kept:
             await asyncio.wait([self._begin()])
+
+    async def collect(self) -> None:
+        """Write what is kept, and what was summed up.
+
+        Where it cannot be written the sources keep the rest, and go on adding to it.
+        """
+        await self.flush()
+        for source in self._sources:
+            entries = iter(source())
+            while not self._is_failing and (group := list(islice(entries, LARGEST_GROUP))):
+                for entry in group:
+                    self.note(entry)
+                await self.flush()
 
     async def prune(self, keep: float) -> None:
         """Remove the rows that are too old; a trail that does not fit is left as it is, and told.
@@ -91,9 +122,12 @@ class AuditTrail:
 
     async def aclose(self) -> None:
         """Write what is kept, unless the database hangs; what is left is lost, and that is told."""
+        if self._collector is not None:
+            self._collector.cancel()
+            await asyncio.gather(self._collector, return_exceptions=True)
         try:
             async with asyncio.timeout(CLOSING_TIME):
-                await self.flush()
+                await self.collect()
         except TimeoutError:
             if self._writer is not None:
                 self._writer.cancel()
@@ -109,6 +143,14 @@ class AuditTrail:
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write(), name="audit trail")
         return self._writer
+
+    async def _run(self, interval: float) -> None:
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await self.collect()
+            except Exception:  # a collector that ends would write no release any more
+                logger.exception("the audit trail failed by a bug", extra={"action": "audit.bug"})
 
     async def _write(self) -> None:
         while self._kept:

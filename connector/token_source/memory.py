@@ -10,7 +10,7 @@ served until the next confirmation; where it is set forward, likewise.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from connector.oauth.token import AccessToken, Freshness
@@ -23,17 +23,24 @@ STALENESS_BOUND: Final = 2.0
 class _Entry:
     """A token in memory: what a hit needs lies close together."""
 
-    __slots__ = ("fresh_until", "is_used", "remembered", "token")
+    __slots__ = ("fresh_until", "is_used", "remembered", "served", "token", "told")
 
     def __init__(self, remembered: Remembered) -> None:
         self.fresh_until = remembered.fresh_until
         self.token = remembered.token
         self.remembered = remembered
         self.is_used = False
+        #: How often it was served, and how much of that `released` has told.
+        self.served = self.told = 0
 
     def is_version_of(self, remembered: Remembered) -> bool:
         mine = self.remembered
         return (mine.account_id, mine.generation) == (remembered.account_id, remembered.generation)
+
+    def take_served(self) -> int:
+        """Tell how often it was served since this was asked last."""
+        told, self.told = self.told, self.served
+        return self.told - told
 
 
 class TokenMemory:
@@ -48,6 +55,7 @@ class TokenMemory:
         self._entries: dict[str, _Entry] = {}
         self._unverified: set[str] = set()
         self._used: deque[_Entry] = deque()
+        self._retired: deque[tuple[str, _Entry]] = deque()
         self._confirmed_from = self._confirmed_until = 0.0
         #: Before then the clock was set back, as the newest of all tokens shows.
         self._fresh_from = float("-inf")
@@ -56,8 +64,9 @@ class TokenMemory:
 
     def hit(self, name: str, min_ttl: float | None = None) -> AccessToken | None:
         """Give a token that needs nothing done, or None; `fresh` spelled out, for speed."""
-        entry = self._entries.get(name)
-        if entry is None:
+        try:
+            entry = self._entries[name]
+        except KeyError:
             return None
         now = self._now()
         if (
@@ -65,11 +74,17 @@ class TokenMemory:
             and self._from <= now < self._confirmed_until
             and now < entry.fresh_until
         ):
-            if not entry.is_used:
+            served = entry.served
+            if not served:
                 self._note(entry)
+                served = entry.served
+            entry.served = served + 1  # no other thread came between: there was no call
             return entry.token
         found = self.fresh(name, min_ttl)
-        return None if found is None else found.token
+        if found is None:
+            return None
+        entry.served += 1
+        return found.token
 
     def fresh(self, name: str, min_ttl: float | None = None) -> Remembered | None:
         """Give what is remembered where its token needs nothing done, or None."""
@@ -104,8 +119,7 @@ class TokenMemory:
 
     def forget_noted(self) -> None:
         """Have everything that is used told of again: it could not be written down."""
-        for entry in self._entries.values():
-            entry.is_used = False
+        self._used.extend(entry for entry in self._entries.values() if entry.is_used)
 
     def get(self, name: str) -> Remembered | None:
         """Give what is remembered, confirmed or not."""
@@ -132,12 +146,23 @@ class TokenMemory:
         self._fresh_from = max(self._fresh_from, remembered.fresh_from)
         self._from = max(self._confirmed_from, self._fresh_from)
         self._entries[name] = entry
+        self._retire(name, present)
         self._unverified.add(name)
         return remembered
 
     def forget(self, name: str) -> None:
         """Forget a token."""
-        self._entries.pop(name, None)
+        self._retire(name, self._entries.pop(name, None))
+
+    def released(self) -> Iterator[tuple[str, Remembered, int]]:
+        """Give name, token and count of what `hit` gave since this was asked last."""
+        for name in list(self._entries):
+            entry = self._entries.get(name)
+            if entry is not None and entry.served != entry.told:
+                yield name, entry.remembered, entry.take_served()
+        while self._retired:
+            name, entry = self._retired.popleft()
+            yield name, entry.remembered, entry.take_served()
 
     def names(self) -> list[str]:
         """Give the names of all accounts with a remembered token."""
@@ -174,6 +199,11 @@ class TokenMemory:
         """
         self._confirmed_from, self._confirmed_until = asked_at, asked_at + STALENESS_BOUND
         self._from = max(self._confirmed_from, self._fresh_from)
+
+    def _retire(self, name: str, entry: _Entry | None) -> None:
+        """Keep what was served from here and is not told yet."""
+        if entry is not None and entry.served != entry.told:
+            self._retired.append((name, entry))
 
     def _note(self, entry: _Entry) -> None:
         if not entry.is_used:

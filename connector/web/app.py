@@ -19,6 +19,7 @@ from connector.web.job_runs import JobRuns
 from connector.web.openapi import openapi
 from connector.web.problems import answer_error, problem
 from connector.web.redirection import Redirection
+from connector.web.refusals import Refusals
 from connector.web.run_starter import RunStarter
 from connector.web.tokens import Tokens
 
@@ -38,6 +39,8 @@ def make_app(runtime: Runtime, starter: RunStarter) -> Starlette:
     address = daemon.public_url or f"http://{host}:{daemon.port}"
     links = ConnectLinks(runtime.consents, providers.__getitem__, address=address, now=runtime.now)
     redirection = Redirection(runtime.consents, providers.__getitem__)
+    refusals = Refusals()
+    runtime.trail.collect_from(refusals.collect)
     redirect_uris = [provider.redirect_uri for provider in providers.values()]
 
     async def ready(_request: Request) -> Response:
@@ -60,7 +63,12 @@ def make_app(runtime: Runtime, starter: RunStarter) -> Starlette:
         ],
         middleware=[
             Middleware(BugGuard),
-            Middleware(AccessCheck, hosts=hosts, redirect_uris=redirect_uris),
+            Middleware(
+                AccessCheck,
+                hosts=hosts,
+                redirect_uris=redirect_uris,
+                on_refusal=refusals.note,
+            ),
         ],
         exception_handlers={
             ConnectorError: answer_error,

@@ -16,6 +16,9 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from connector.store.audit_entry import acting_as
+from connector.web.peer import PeerProtocol, actor_of_trusted
+
 #: Requests waiting to be accepted; more than a person's browser or a host's jobs ever open at once.
 BACKLOG: Final = 512
 #: Open answers are given this long at the end (seconds).
@@ -37,6 +40,7 @@ class Server:
     def __init__(self, app: ASGIApp, sockets: Iterable[socket.socket]) -> None:
         config = uvicorn.Config(
             app,
+            http=PeerProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -87,8 +91,11 @@ class TrustedPeer:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, marked."""
-        await self._app({**scope, "connector.trusted_peer": True}, receive, send)
+        """Pass on, marked, and act for whoever asks."""
+        if scope["type"] != "http":
+            return
+        with acting_as(actor_of_trusted(scope)):
+            await self._app({**scope, "connector.trusted_peer": True}, receive, send)
 
 
 def bind_loopback(host: str, port: int) -> list[socket.socket]:

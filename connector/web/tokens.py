@@ -47,6 +47,7 @@ class Tokens:
         account = request.path_params["account"]
         is_strict = request.query_params.get("strict") == "true"
         token = await self._runtime.tokens.get(account, min_ttl, is_strict=is_strict)
+        self._runtime.releases.note(account, token)
         if request.headers.get("accept") == "text/plain":
             return await self._plain(account, token)
         return token_answer(token)
@@ -62,9 +63,9 @@ class Tokens:
 
     async def refresh(self, request: Request) -> Response:
         """Force one refresh and give the new token."""
-        token = await self._runtime.tokens.refresh(
-            request.path_params["account"], ignore_backoff=True
-        )
+        account = request.path_params["account"]
+        token = await self._runtime.tokens.refresh(account, ignore_backoff=True)
+        self._runtime.releases.note(account, token)
         return token_answer(token)
 
 

@@ -39,8 +39,8 @@ _TOKENS: Final = of(
     ),
     (
         "a hit tells that its token is used",
-        "                self._note(entry)\n            return entry.token\n",
-        "                pass\n            return entry.token\n",
+        "                self._note(entry)\n                served = entry.served\n",
+        "                served = entry.served\n",
         "tests/unit/token_source/test_memory.py::TestTokenMemory",
     ),
     (

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from connector import errors
-from connector.runtime import RuntimeCredentials, database_url, open_runtime
+from connector.runtime import RuntimeCredentials, open_runtime
 from connector.secret import SecretReference
 from connector.settings import VaultSettings, load_settings
+from connector.store.database_file import database_url
 from tests.unit.workbench import ACCOUNT, Workbench, someone, workbench
 
 
