@@ -90,7 +90,7 @@ class Runtime:
         self.trail = AuditTrail(self.audit, now=now)
         self.accounts = AccountStore(database, vault, self.trail.note)
         self._marks = GenerationMarks(settings.vault.journal)
-        self.seal_counts = SealCounts(database, vault, now=now)
+        self.seal_counts = SealCounts(database, vault, now=now, note=self.trail.note)
         self.grants = GrantStore(database, vault, self._marks, self.seal_counts)
         self.revocations = RevocationStore(database, vault, self.accounts)
         self.runs = RunStore(database)
@@ -182,11 +182,11 @@ class Runtime:
     async def aclose(self) -> None:
         """Close everything; refreshes and consents under way commit first."""
         await asyncio.gather(self.tokens.aclose(), self.consents.aclose())
-        await self.trail.aclose()
         await self._changes.aclose()
         self._kept.close()
         self._marks.close()
         await self.seal_counts.aclose()
+        await self.trail.aclose()
         await self.wire.aclose()
         await self.database.aclose()
 

@@ -30,8 +30,10 @@ def change_seal(settings: "Settings", words: str, *, keep: bool) -> None:
         UsageError: the words name no seal.
         VaultSealed: the seals that there are do not open here, or the new one keeps no key.
     """
+    from connector.cli.auditing import note_with
     from connector.runtime import configured_seal
     from connector.seal_kinds import NotASeal, parse_seal
+    from connector.store.audit_entry import Entry
     from connector.store.vault_seals import change_seal as change
     from connector.vault.seal import open_seal
 
@@ -41,10 +43,13 @@ def change_seal(settings: "Settings", words: str, *, keep: bool) -> None:
     except NotASeal as error:
         raise click.BadParameter(str(error), param_hint="--seal") from None
     old = configured_seal(settings)
+    detail = {"seal": new.description, "kept": keep}
+    entry = Entry(event="vault.seal_changed", outcome=named.kind, detail=detail)
 
     async def work() -> list[str]:
         async with _opened_database(settings) as database:
-            return await change(database, old, new, keep=keep, now=time.time())
+            note = note_with(settings, database, entry)
+            return await change(database, old, new, keep=keep, now=time.time(), on_change=note)
 
     gone = run_async(work())
     click.echo(f"the vault opens with {new.description}")

@@ -53,6 +53,7 @@ DETAILS: Final = frozenset(
         "format",
         "generation",
         "key",
+        "kept",
         "kept_grant",
         "name",
         "noted",

@@ -21,6 +21,8 @@ from sqlalchemy import Connection, bindparam, update
 from sqlmodel import col
 
 from connector.errors import ConnectorError
+from connector.store.audit_entry import Entry
+from connector.store.audit_trail import Note, unnoted
 from connector.store.database import Database
 from connector.store.tables import VaultKeyRow
 from connector.store.vault_keys import replace_data_key
@@ -52,6 +54,7 @@ class SealCounts:
         database: where the counts are.
         vault: what seals.
         now: gives seconds since the epoch.
+        note: is told of a new key, for the audit trail.
         block: values that are counted at once.
         most: values that are sealed with one key.
     """
@@ -62,9 +65,11 @@ class SealCounts:
         vault: Vault,
         *,
         now: Callable[[], float],
+        note: Note = unnoted,
         block: int = BLOCK,
         most: int = MOST_SEALS,
     ) -> None:
+        self._note = note
         self._database = database
         self._vault = vault
         self._now = now
@@ -129,3 +134,4 @@ class SealCounts:
         else:
             extra = {"action": "vault.key_made", "key": key_id}
             logger.info("data key %d seals new values from now on", key_id, extra=extra)
+            self._note(Entry(event="vault.key_made", outcome="worn", detail={"key": key_id}))

@@ -5,6 +5,8 @@ with what goes: cut off at any instant, the vault opens with the old seal or wit
 (CHECKLIST 114). The root key stays, so that programs which have the vault open are not disturbed.
 """
 
+from collections.abc import Awaitable, Callable
+
 from sqlalchemy import delete, insert, select
 from sqlmodel import col
 
@@ -13,7 +15,7 @@ from connector.store.database import Database
 from connector.store.stored_keys import StoredKeys, ask_seal, find_root, load_keys
 from connector.store.tables import VaultRow, VaultSealRow
 from connector.vault.seal import Seal
-from connector.vault.vault import open_with_root
+from connector.vault.vault import Vault, open_with_root
 
 
 async def require_keys(database: Database) -> StoredKeys:
@@ -31,7 +33,13 @@ async def require_keys(database: Database) -> StoredKeys:
 
 
 async def change_seal(
-    database: Database, old: Seal, new: Seal, *, keep: bool, now: float
+    database: Database,
+    old: Seal,
+    new: Seal,
+    *,
+    keep: bool,
+    now: float,
+    on_change: Callable[[Vault], Awaitable[None]] | None = None,
 ) -> list[str]:
     """Wrap the root key with another seal.
 
@@ -42,6 +50,7 @@ async def change_seal(
             anew, as with another passphrase.
         keep: the other seals go on opening it.
         now: seconds since the epoch.
+        on_change: is given the vault once that is done, for the audit trail.
 
     Returns:
         The descriptions of the seals that opened it and do not any more.
@@ -53,7 +62,7 @@ async def change_seal(
             meanwhile; nothing was changed.
     """
     keys = await require_keys(database)
-    wrapped = await ask_seal(lambda: _wrap_anew(keys, old, new))
+    vault, wrapped = await ask_seal(lambda: _wrap_anew(keys, old, new))
     gone = [one for one in keys.seals if not keep or one.description == new.description]
     async with database.write() as connection:
         # Postgres: one at a time, and the next one sees what this one has written
@@ -69,20 +78,23 @@ async def change_seal(
         await connection.execute(
             delete(VaultSealRow).where(col(VaultSealRow.id).in_([one.id for one in gone]))
         )
+    if on_change is not None:
+        await on_change(vault)
     await database.scrub()
     return [one.description for one in gone if one.description != new.description]
 
 
-def _wrap_anew(keys: StoredKeys, old: Seal, new: Seal) -> bytes:
-    """Wrap the root key with the new seal, and see that it comes back.
+def _wrap_anew(keys: StoredKeys, old: Seal, new: Seal) -> tuple[Vault, bytes]:
+    """Wrap the root key with the new seal, and see that it comes back; give the open vault as well.
 
     Raises:
         VaultSealed: the old seal does not open, or the new one does not keep what it is given.
     """
     root_key, _stored = find_root(keys, old)
-    open_with_root(root_key, keys.store_id, keys.data_keys)  # it is the root key of this store
+    # it is the root key of this store
+    vault = open_with_root(root_key, keys.store_id, keys.data_keys)
     new.prepare(keys.store_id)
     wrapped = new.wrap(root_key, keys.store_id)
     if new.unwrap(wrapped, keys.store_id) != root_key:
         raise VaultSealed(f"{new.description} does not give back what it was given")
-    return wrapped
+    return vault, wrapped

@@ -5,12 +5,13 @@ import logging
 import os
 import subprocess
 import sys
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import text
 
 from connector.secret import Secret
+from connector.store.audit_entry import Entry
 from connector.store.database import Database
 from connector.store.grants import GrantStore
 from connector.store.seal_counts import BLOCK, SealCounts
@@ -45,7 +46,7 @@ async def other(open_database: OpenDatabase) -> Stores:
     return await open_stores(open_database(), MemorySeal(KEY))
 
 
-def counting(stores: Stores, **limits: int) -> tuple[GrantStore, SealCounts]:
+def counting(stores: Stores, **limits: Any) -> tuple[GrantStore, SealCounts]:
     counts = SealCounts(stores.database, stores.vault, now=lambda: SOME_TIME, **limits)
     return GrantStore(stores.database, stores.vault, counts=counts), counts
 
@@ -118,7 +119,8 @@ async def test_a_worn_key_is_replaced_by_itself(
     stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
     await connected(stores, "acme/one")
-    grants, counts = counting(stores, block=1, most=6)
+    noted: list[Entry] = []
+    grants, counts = counting(stores, block=1, most=6, note=noted.append)
     caplog.set_level(logging.INFO, logger="connector.store.seal_counts")
     await renew(stores, grants)
     assert [record.message for record in caplog.records] == [
@@ -131,6 +133,7 @@ async def test_a_worn_key_is_replaced_by_itself(
         "data key 2 seals new values from now on"
     ]
     assert stores.vault.current_key_id == 2
+    assert noted == [Entry(event="vault.key_made", outcome="worn", detail={"key": 2})]
     await renew(stores, grants)
     account = await stores.accounts.require("acme/one")
     assert account.grant is not None

@@ -1,6 +1,7 @@
 """``connector vault``: what is sealed is verified, and sealed anew under a new data key."""
 
 import io
+import json
 import sqlite3
 from contextlib import closing
 
@@ -75,6 +76,14 @@ def test_a_rotation_seals_everything_anew(commands: Commands) -> None:
     assert commands.run("refresh", "acme/ads") == 0
     assert commands.run("vault", "verify") == 0
     assert commands.out.endswith("2 with data key 2\n")
+    assert commands.run("audit", "--event", "vault", "--json") == 0
+    rows = json.loads(commands.out)[1:]
+    assert [(row["event"], row["count"], row["detail"]) for row in rows] == [
+        ("vault.key_made", 1, {"key": 2}),
+        ("vault.resealed", 2, {"key": 2}),
+        ("vault.resealed", 0, {"key": 2}),
+    ]
+    assert commands.run("audit", "--verify") == 0
 
 
 def test_one_that_was_cut_off_is_resumed(

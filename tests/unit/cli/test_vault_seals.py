@@ -48,6 +48,11 @@ def test_it_moves_to_a_key_file_which_is_made(commands: Commands) -> None:
     assert f"This vault was sealed with the file {key}" in commands.err
     configure(commands, "file:other/new.key")
     assert commands.run("token", "acme/ads") == 0
+    assert commands.run("audit", "--event", "vault.seal_changed", "--json") == 0
+    (row,) = json.loads(commands.out)
+    assert (row["outcome"], row["through"]) == ("file", "connector vault rotate")
+    assert row["detail"] == {"kept": False, "seal": f"the file {key}"}
+    assert commands.run("audit", "--verify") == 0, "the root key is the same"
 
 
 def test_each_of_several_seals_opens(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
