@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from connector.settings import load_settings
+from connector.store.audit_entry import EVENTS
 from connector.toml_section import Section
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +119,34 @@ def test_what_the_threat_model_claims_is_shown() -> None:
     assert [row for row in rows if not named_tests(row)] == []
     assert missing_of(named_tests(held) + named_tests(limits)) == []
     assert named_tests(limits)
+
+
+def test_every_event_and_outcome_of_the_audit_trail_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "audit.md").read_text()
+    assert [event for event in EVENTS if f"`{event}`" not in page] == []
+    outcomes = set[str]()
+    for path in (ROOT / "connector").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                outcomes |= constant_outcomes(node)
+    assert {"denied", "rotation_lost", "no_key", "wrong_browser", "owed", "worn"} <= outcomes
+    assert [outcome for outcome in outcomes if f"`{outcome}`" not in page] == []
+
+
+def constant_outcomes(call: ast.Call) -> set[str]:
+    """Give the outcomes that a call writes down, where they stand in it as they are."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    places: list[ast.expr] = []
+    if name == "Entry":
+        places = [keyword.value for keyword in call.keywords if keyword.arg == "outcome"]
+    elif name in {"refused", "rejected", "_Refusal"} or (name, len(call.args)) in {
+        ("ConsentNotGiven", 3),
+        ("end", 3),
+    }:
+        places = call.args[-1:]
+    nodes = (node for place in places for node in ast.walk(place))
+    values = (node.value for node in nodes if isinstance(node, ast.Constant))
+    return {value for value in values if isinstance(value, str)}
 
 
 def missing_of(tests: list[str]) -> list[str]:
