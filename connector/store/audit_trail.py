@@ -35,7 +35,7 @@ LARGEST_GROUP: Final = 200
 #: So many are kept while they cannot be written; then the oldest are dropped, and that is told.
 MOST_KEPT: Final = 10_000
 #: At the end of the process the database is waited for so long (seconds).
-CLOSING_TIME: Final = 5.0
+CLOSING_TIME: Final = 2.0
 
 
 class AuditTrail:
