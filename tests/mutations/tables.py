@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.mutations.answers import ANSWERS
+from tests.mutations.auditing import AUDITING
 from tests.mutations.journal import JOURNAL
 from tests.mutations.mutation import Table
 from tests.mutations.refreshing import REFRESHING
@@ -21,4 +22,5 @@ TABLES: Final[tuple[Table, ...]] = (
     JOURNAL,
     VAULT,
     SEALING,
+    AUDITING,
 )

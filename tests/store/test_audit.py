@@ -151,9 +151,9 @@ async def test_nothing_and_an_empty_text_are_not_the_same(
 async def test_what_moves_from_one_column_to_the_next_is_noticed(
     stores: Stores, trail: AuditStore
 ) -> None:
-    """As it would not be if the columns were only written behind each other."""
-    await trail.append([Entry(event="consent.given", account="ab", account_id="c")], now=1.0)
-    await execute(stores, "UPDATE audit SET account = 'a', account_id = 'bc'")
+    """As it would not be if the columns were written behind each other, each after its type."""
+    await trail.append([Entry(event="consent.given", account="asb", account_id="c")], now=1.0)
+    await execute(stores, "UPDATE audit SET account = 'a', account_id = 'bsc'")
     assert await fault(trail) == "row 1 was altered, or is in the place of another one"
 
 
