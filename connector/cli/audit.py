@@ -87,6 +87,9 @@ def audit(
             print_json(_verified_view(verified))
         else:
             click.echo(_summary(verified))
+            if verified.noted is None and verified.rows:
+                message = "no end is noted on this host: one that was cut off would not be noticed"
+                click.echo(f"connector: {message}", err=True)
         if verified.fault is not None:
             raise VaultSealed(
                 f"the audit trail does not fit: {verified.fault}",
@@ -204,5 +207,6 @@ def _verified_view(verified: "Verified") -> dict[str, object]:
         "from": None if verified.first_at is None else _time(verified.first_at),
         "to": None if verified.last_at is None else _time(verified.last_at),
         "removed": verified.removed,
+        "noted": verified.noted,
         "fault": verified.fault,
     }

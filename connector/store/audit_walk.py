@@ -27,6 +27,8 @@ class Verified:
         first_at, last_at: when the first and the last of them were written; None: there are none.
         removed: how many older ones were removed as too old.
         fault: the first thing that does not fit; None: all fits.
+        noted: the last row that is noted outside of the database; None: none is, and an end that
+            was cut off is not noticed.
     """
 
     rows: int
@@ -34,6 +36,7 @@ class Verified:
     last_at: float | None
     removed: int
     fault: str | None
+    noted: int | None = None
 
 
 class Walk:
@@ -81,6 +84,7 @@ class Walk:
             last_at=self._last_at,
             removed=self._anchor.number,
             fault=fault,
+            noted=None if self._noted is None else self._noted.number,
         )
 
     def _compare(self, noted: Head) -> None:

@@ -337,7 +337,7 @@ class TestPruning:
         assert await marked.prune(SOME_TIME + 2) == 2
         assert [row.number async for row in marked.newest_first()] == [5, 4, 3]
         assert await marked.verify() == Verified(
-            rows=3, first_at=SOME_TIME + 2, last_at=SOME_TIME + 4, removed=2, fault=None
+            rows=3, first_at=SOME_TIME + 2, last_at=SOME_TIME + 4, removed=2, fault=None, noted=5
         )
         assert await marked.prune(SOME_TIME + 2) == 0
         assert await marked.prune(SOME_TIME + 3) == 1

@@ -126,15 +126,24 @@ def test_what_cannot_be_meant_is_told(
 def test_a_whole_trail(filled: Commands) -> None:
     assert filled.run("audit", "--verify") == 0
     span = "from 2027-01-15T08:00:00Z to 2027-01-15T08:00:04Z"
-    assert filled.out == f"rows that fit: 5, {span}\n"
+    assert (filled.out, filled.err) == (f"rows that fit: 5, {span}\n", "")
     assert filled.run("audit", "--verify", "--json") == 0
     assert json.loads(filled.out) == {
         "rows": 5,
         "from": "2027-01-15T08:00:00Z",
         "to": "2027-01-15T08:00:04Z",
         "removed": 0,
+        "noted": 5,
         "fault": None,
     }
+
+
+def test_where_no_end_is_noted_that_is_told(filled: Commands) -> None:
+    (mark,) = (filled.bench.folder / "vault.db.journals").glob("audit-*.mark")
+    mark.unlink()
+    assert filled.run("audit", "--verify") == 0
+    assert filled.out.startswith("rows that fit: 5, ")
+    assert "one that was cut off would not be noticed" in filled.err
 
 
 @pytest.mark.parametrize(
