@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -207,20 +208,25 @@ def _write(
     connection: Connection, kept: SealedTable, changes: list[tuple[Row[Any], Mapping[str, bytes]]]
 ) -> tuple[int, int]:
     """Write what is in the place of what was read; see `SealedValues._reseal`."""
-    written = 0
-    overtaken = 0
-    for row, new in changes:
-        known: dict[str, object] = {f"known_{name}": getattr(row, name) for name in new}
-        if kept.has_generation:
-            known["known_generation"] = row.generation
-        values = {f"new_{name}": value for name, value in new.items()}
-        parameters = {"of_row": kept.id_of(row), **known, **values}
-        result = connection.execute(_replace(kept, tuple(new)), parameters)
-        if result.rowcount == 1:
-            written += len(new)
-        else:
-            overtaken += 1
+    written = overtaken = 0
+    # rows with the same columns that follow each other: one call of the driver, the order is kept
+    for names, alike in groupby(changes, key=_names):
+        rows = [_parameters(kept, row, new) for row, new in alike]
+        count = connection.execute(_replace(kept, names), rows).rowcount
+        written += count * len(names)
+        overtaken += len(rows) - count
     return written, overtaken
+
+
+def _names(change: tuple[Row[Any], Mapping[str, bytes]]) -> tuple[str, ...]:
+    return tuple(change[1])
+
+
+def _parameters(kept: SealedTable, row: Row[Any], new: Mapping[str, bytes]) -> dict[str, object]:
+    known: dict[str, object] = {f"known_{name}": getattr(row, name) for name in new}
+    if kept.has_generation:
+        known["known_generation"] = row.generation
+    return {"of_row": kept.id_of(row), **known} | {f"new_{name}": new[name] for name in new}
 
 
 @lru_cache

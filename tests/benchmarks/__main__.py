@@ -17,6 +17,7 @@ BENCHMARKS = (
     "due",
     "memory",
     "vault",
+    "rotation",
 )
 
 

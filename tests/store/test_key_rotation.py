@@ -321,8 +321,8 @@ async def test_processes_that_renew_all_the_while_lose_nothing(
     [
         ("INSERT INTO vault_key", 1, {1: 12}),  # the new key is not committed
         ("UPDATE account", 1, {1: 12}),
-        ("UPDATE account", 4, {1: 8, 2: 4}),
-        ("UPDATE account", 6, {1: 4, 2: 8}),
+        ("UPDATE account", 2, {1: 8, 2: 4}),
+        ("UPDATE account", 3, {1: 4, 2: 8}),
     ],
 )
 async def test_a_rotation_that_is_killed_half_way_is_resumed(
