@@ -120,13 +120,19 @@ class Journal:
         Raises:
             TemporarilyUnavailable: the folder cannot be read.
         """
+        wanted = (account_id, generation)
         with self._converted():
-            for path in self.folder.glob(f"*{_SUFFIX}"):
-                for stored in _read(path.read_bytes()):
-                    record = stored.record
-                    if (record.account_id, record.generation) == (account_id, generation):
-                        return record
-        return None
+            all_of_them = (stored.record for stored in self._everywhere())
+            return next((r for r in all_of_them if (r.account_id, r.generation) == wanted), None)
+
+    def waiting(self) -> list[Record]:
+        """Give the records of all files that are not settled; errors as of `find`."""
+        with self._converted():
+            return [stored.record for stored in self._everywhere() if not stored.is_settled]
+
+    def _everywhere(self) -> Iterator[_Stored]:
+        for path in self.folder.glob(f"*{_SUFFIX}"):
+            yield from _read(path.read_bytes())
 
     def settle(self, record: Record) -> None:
         """Forget a record: it was applied, or somebody else wrote newer tokens.
@@ -277,9 +283,8 @@ def _read(data: bytes) -> Iterator[_Stored]:
             return
         end, record = place + _HEAD.size + length, _record(body)
         if record is not None:
-            state_at = place + len(_END)
-            is_settled = state == _SETTLED
-            yield _Stored(record=record, state_at=state_at, is_settled=is_settled, end=end)
+            at, is_settled = place + len(_END), state == _SETTLED
+            yield _Stored(record=record, state_at=at, is_settled=is_settled, end=end)
         place = end
 
 

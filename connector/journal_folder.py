@@ -1,4 +1,4 @@
-"""Where a journal may be: not on a file system that a restart empties.
+"""Where a journal may be: in a folder of ours alone, on no file system that a restart empties.
 
 An answer that is kept there counts as durable, and may be all that is left of a grant. On Linux the
 kernel says what a folder lies on (proc(5), mountinfo); elsewhere nothing is checked. A layer over
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from connector.errors import ConfigurationError, Problem
+from connector.errors import ConfigurationError, Problem, VaultSealed
+from connector.file_systems import MOUNTS, device_of, mounted
 
-MOUNTS: Final = Path("/proc/self/mountinfo")
 #: They live in memory.
 VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
 
@@ -26,7 +26,7 @@ def volatile_type(path: Path, mounts: Path = MOUNTS) -> str | None:
         mounts: what is mounted, in the form of mountinfo; where it is absent nothing is known.
     """
     try:
-        device = _device(path)
+        device = device_of(path)
         lines = mounts.read_text(errors="replace").splitlines()
     except OSError:
         return None
@@ -71,20 +71,25 @@ def check_journal(
     )
 
 
-def _device(path: Path) -> int:
-    """Give the device of a path, or of the nearest folder above it that is there."""
-    place = path.resolve()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    return place.stat().st_dev
+def check_mode(folder: Path) -> None:
+    """Refuse a journal that others may enter: what may be all that is left of a grant lies there.
+
+    One that is not there yet is made for its owner alone. It is not changed here: it may be another
+    program's folder.
+
+    Raises:
+        VaultSealed: it belongs to another user, or others may enter it (CHECKLIST 137).
+    """
+    try:
+        status = folder.stat()
+    except OSError:
+        return  # it is made, or told of, when it is needed
+    if status.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise VaultSealed(f"the journal {folder} belongs to another user")
+    if status.st_mode & 0o077:
+        raise VaultSealed(f"the journal {folder} is open to others", f"Type: chmod 700 {folder}")
 
 
 def _volatile(lines: list[str]) -> Iterator[tuple[int, str]]:
     """Give the device and type of each volatile file system that is mounted."""
-    for line in lines:
-        mount, _, rest = line.partition(" - ")
-        fields, kind = mount.split(), rest.partition(" ")[0]
-        if kind in VOLATILE and len(fields) > 2:
-            major, _, minor = fields[2].partition(":")
-            if major.isdecimal() and minor.isdecimal():
-                yield os.makedev(int(major), int(minor)), kind
+    return ((number, kind) for number, kind in mounted(lines) if kind in VOLATILE)

@@ -13,7 +13,7 @@ from connector.consent import Consents
 from connector.credential import Credential, make_credential
 from connector.errors import ConfigurationError, Problem, VaultSealed
 from connector.journal import Journal
-from connector.journal_folder import check_journal
+from connector.journal_folder import check_journal, check_mode
 from connector.oauth.token import AccessToken
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
@@ -224,6 +224,7 @@ async def open_runtime(
             is_volatile_allowed=settings.vault.allow_volatile_journal,
             source=settings.path.name,
         )
+        check_mode(settings.vault.journal)
         is_new_file = prepare_database(database, create=create)
         try:
             await migrate(database)

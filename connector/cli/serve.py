@@ -2,8 +2,9 @@
 
 import click
 
+from connector.cli.core_dumps import forbid_core_dumps
 from connector.cli.options import common_options, config_path, is_debugging, option
-from connector.cli.session import forbid_core_dumps, run_async
+from connector.cli.session import run_async
 
 
 @click.command()

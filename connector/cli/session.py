@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from connector.cli.core_dumps import forbid_core_dumps
 from connector.cli.options import config_path, is_debugging
 
 if TYPE_CHECKING:
@@ -66,14 +67,6 @@ class _Stop:
         elif self._signals == 2:
             with contextlib.suppress(OSError):  # the terminal may be gone
                 click.echo("connector: finishing the refresh under way…", err=True)
-
-
-def forbid_core_dumps() -> None:
-    """Keep a crash from writing the vault's keys to disk (CHECKLIST 168)."""
-    with contextlib.suppress(ImportError, ValueError, OSError):  # not on every platform
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def load(config: str | None) -> "Settings":

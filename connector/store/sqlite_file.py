@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from connector.errors import VaultSealed
+from connector.file_systems import network_type
 from connector.vault.key_file import link_new, make_private_folder
 
 #: "CNCT": marks a SQLite file as ours (PRAGMA application_id).
@@ -30,8 +31,10 @@ def prepare_file(path: Path) -> bool:
         Whether it was created.
 
     Raises:
-        VaultSealed: it is a link, belongs to another user, or is open to others.
+        VaultSealed: it is a link, belongs to another user, is open to others, or lies on a file
+            system that other hosts share.
     """
+    _refuse_network(path)
     if os.path.lexists(path):
         check_file(path)
         return False
@@ -63,6 +66,7 @@ def check_file(path: Path) -> None:
     Raises:
         VaultSealed: says what is wrong and what to type.
     """
+    _refuse_network(path)
     try:
         _check(path)
     except OSError as error:
@@ -74,6 +78,16 @@ def check_file(path: Path) -> None:
             continue
         except OSError as error:
             raise VaultSealed(f"{path}{suffix} cannot be read: {error.strerror}") from None
+
+
+def _refuse_network(path: Path) -> None:
+    """Refuse a place where another host may write what this one locks (CHECKLIST 141)."""
+    kind = network_type(path)
+    if kind is not None:
+        raise VaultSealed(
+            f"{path} is on a network file system ({kind}), where SQLite's locks do not hold",
+            "Put the vault on a disk of this machine, or use Postgres.",
+        )
 
 
 def _mark(path: Path) -> None:

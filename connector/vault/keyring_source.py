@@ -80,6 +80,19 @@ def trusted_keyring() -> Keyring:
     raise VaultSealed("this host has no keyring that keeps secrets encrypted", CHOICES)
 
 
+def find_keyring(time_limit: float = TIME_LIMIT) -> str:
+    """Name the operating system's keyring, once it has answered.
+
+    Args:
+        time_limit: in seconds.
+
+    Raises:
+        VaultSealed: there is none, or it does not answer.
+    """
+    backend = _within(time_limit, trusted_keyring)
+    return type(backend).__module__.removeprefix("keyring.backends.")
+
+
 def _is_trusted(backend: object) -> bool:
     module = type(backend).__module__
     return any(module == name or module.startswith(f"{name}.") for name in _TRUSTED_BACKENDS)

@@ -28,4 +28,37 @@ _COLUMNS: Final = of(
     ),
 )
 
-SEALING: Final = Table(title="What the vault has sealed", mutations=(*_COLUMNS,))
+_CORE_DUMPS: Final = of(
+    "connector/cli/core_dumps.py",
+    (
+        "a process that has the vault open is not dumped",
+        "    _prctl(_PR_SET_DUMPABLE)\n",
+        "",
+        "tests/unit/test_core_dumps.py",
+    ),
+)
+
+_JOURNAL_FOLDER: Final = of(
+    "connector/journal_folder.py",
+    (
+        "a journal that others may enter is refused",
+        "if status.st_mode & 0o077:",
+        "if status.st_mode & 0o007:",
+        "tests/unit/test_journal_folder.py",
+    ),
+)
+
+_SQLITE_FILE: Final = of(
+    "connector/store/sqlite_file.py",
+    (
+        "a vault on a network file system is refused",
+        "if kind is not None:",
+        "if kind is None and kind is not None:",
+        "tests/unit/test_file_systems.py",
+    ),
+)
+
+SEALING: Final = Table(
+    title="What the vault has sealed",
+    mutations=(*_COLUMNS, *_CORE_DUMPS, *_JOURNAL_FOLDER, *_SQLITE_FILE),
+)

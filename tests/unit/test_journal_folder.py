@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from connector.errors import ConfigurationError
-from connector.journal_folder import MOUNTS, check_journal, volatile_type
+from connector.errors import ConfigurationError, VaultSealed
+from connector.file_systems import MOUNTS
+from connector.journal import Journal
+from connector.journal_folder import check_journal, check_mode, volatile_type
+from connector.settings import load_settings
 from tests.unit.workbench import Workbench, workbench
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, not written to
@@ -87,7 +90,7 @@ async def test_nothing_opens_with_a_journal_that_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "connector.journal_folder._device", lambda path: 21 if path.name == "elsewhere" else 1
+        "connector.journal_folder.device_of", lambda path: 21 if path.name == "elsewhere" else 1
     )
     monkeypatch.setattr("connector.journal_folder._volatile", lambda _: [(21, "tmpfs")])
     with workbench(tmp_path) as bench:
@@ -103,3 +106,35 @@ async def test_nothing_opens_with_a_journal_that_is_refused(
 async def _opens(bench: Workbench) -> None:
     async with bench.runtime() as runtime:
         assert await runtime.accounts.all() == []
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701, 0o770])
+def test_a_journal_that_others_may_enter_is_refused(tmp_path: Path, mode: int) -> None:
+    """CHECKLIST 137: and left as it is; it may be another program's folder."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(VaultSealed, match="is open to others") as caught:
+        check_mode(folder)
+    assert caught.value.remedy == f"Type: chmod 700 {folder}"
+    assert folder.stat().st_mode & 0o777 == mode
+    folder.chmod(0o700)
+    check_mode(folder)
+
+
+def test_a_journal_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(VaultSealed, match="belongs to another user"):
+        check_mode(tmp_path)
+
+
+def test_a_journal_that_is_not_there_yet_is_made_private(tmp_path: Path) -> None:
+    check_mode(tmp_path / "none")
+    with workbench(tmp_path) as bench:
+        folder = load_settings(bench.config).vault.journal
+        check_mode(folder)
+        Journal(folder).prepare()
+        check_mode(folder)

@@ -36,7 +36,7 @@ def test_the_journal_is_on_a_file_system_that_a_restart_empties(
 ) -> None:
     folder = commands.bench.folder
     monkeypatch.setattr(
-        "connector.journal_folder._device", lambda path: 21 if path.name == "elsewhere" else 1
+        "connector.journal_folder.device_of", lambda path: 21 if path.name == "elsewhere" else 1
     )
     monkeypatch.setattr("connector.journal_folder._volatile", lambda _: [(21, "tmpfs")])
     commands.configure(replace=("[vault]", '[vault]\njournal = "elsewhere"'))
@@ -50,7 +50,7 @@ def test_the_journal_is_on_a_file_system_that_a_restart_empties(
 def test_the_vault_is_as_volatile_as_its_journal(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.journal_folder._device", lambda _: 21)
+    monkeypatch.setattr("connector.journal_folder.device_of", lambda _: 21)
     monkeypatch.setattr("connector.journal_folder._volatile", lambda _: [(21, "tmpfs")])
     assert commands.run("doctor", "--json") == 0
     finding = found(commands, "journal")
