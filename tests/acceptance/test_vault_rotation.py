@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pytest
 from sqlalchemy import Connection, insert, select
@@ -123,13 +123,15 @@ def granted(bench: Workbench, *, at: float) -> NewTokens:
     return NewTokens(tokens=tokens, terms=terms, refresh_token=tokens.refresh_token)
 
 
-def command(bench: Workbench, *arguments: str) -> "subprocess.Popen[str]":
-    """Start a command of the product."""
+def command(
+    bench: Workbench, *arguments: str, log: IO[str] | None = None
+) -> "subprocess.Popen[str]":
+    """Start a command of the product; a log takes what a pipe that nobody reads would not."""
     return subprocess.Popen(
         [sys.executable, "-m", "connector", *arguments, "--config", str(bench.config)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=log or subprocess.PIPE,
+        stderr=log or subprocess.PIPE,
         text=True,
     )
 
@@ -143,20 +145,21 @@ async def finish(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 @contextmanager
 def daemon(bench: Workbench) -> Iterator[None]:
     """Run the daemon meanwhile; in the end it stops in order."""
-    process = command(bench, "serve")
+    log = bench.folder / "daemon.log"
+    with log.open("w") as written:
+        process = command(bench, "serve", log=written)
     try:
         ends_at = time.monotonic() + PATIENCE
         while not is_listening(bench.folder / "connector.sock"):
-            assert process.poll() is None, process.communicate()
+            assert process.poll() is None, log.read_text()
             assert time.monotonic() < ends_at, "the daemon does not listen"
             time.sleep(0.02)  # polls a socket that another process opens
         yield
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == 0, (out, err)
+        assert process.wait(timeout=PATIENCE) == 0, log.read_text()[-2000:]
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def is_listening(path: Path) -> bool:
