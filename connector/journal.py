@@ -120,13 +120,14 @@ class Journal:
         Raises:
             TemporarilyUnavailable: the folder cannot be read.
         """
-        wanted = (account_id, generation)
         with self._converted():
-            all_of_them = (stored.record for stored in self._everywhere())
-            return next((r for r in all_of_them if (r.account_id, r.generation) == wanted), None)
+            for record in (stored.record for stored in self._everywhere()):
+                if (record.account_id, record.generation) == (account_id, generation):
+                    return record
+        return None
 
     def waiting(self) -> list[Record]:
-        """Give the records of all files that are not settled; errors as of `find`."""
+        """Give those of all files that are not settled; errors as of `find`."""
         with self._converted():
             return [stored.record for stored in self._everywhere() if not stored.is_settled]
 
@@ -273,9 +274,7 @@ def _write(descriptor: int, offset: int, data: bytes) -> None:
 
 def _read(data: bytes) -> Iterator[_Stored]:
     """Read records up to the end of the list, or to the first that is torn."""
-    if not data.startswith(_MAGIC):
-        return
-    place = len(_MAGIC)
+    place = len(_MAGIC) if data.startswith(_MAGIC) else len(data)
     while place + _HEAD.size <= len(data):
         length, state, digest = _HEAD.unpack_from(data, place)
         body = data[place + _HEAD.size : place + _HEAD.size + length]
@@ -283,8 +282,8 @@ def _read(data: bytes) -> Iterator[_Stored]:
             return
         end, record = place + _HEAD.size + length, _record(body)
         if record is not None:
-            at, is_settled = place + len(_END), state == _SETTLED
-            yield _Stored(record=record, state_at=at, is_settled=is_settled, end=end)
+            at, over = place + len(_END), state == _SETTLED
+            yield _Stored(record=record, state_at=at, is_settled=over, end=end)
         place = end
 
 

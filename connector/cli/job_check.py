@@ -11,7 +11,7 @@ import click
 
 from connector.account import Account, Active, Pending
 from connector.accounts_view import last_error
-from connector.cli.checkup import Finding
+from connector.cli.checkup.finding import Finding
 from connector.cli.job_run import make_runner, why_inactive
 from connector.cli.main import printable_line
 from connector.cli.session import opened

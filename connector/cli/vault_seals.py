@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from connector.cli.core_dumps import forbid_core_dumps
 from connector.cli.main import printable_line
 from connector.cli.options import common_options, json_option
 from connector.cli.output import print_json
-from connector.cli.session import forbid_core_dumps, load, run_async
+from connector.cli.session import load, run_async
 from connector.errors import VaultSealed
 
 if TYPE_CHECKING:
