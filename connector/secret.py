@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from connector.errors import ConfigurationError, Problem
+from connector.time_limit import KEYRING_TIME, call_within
 
 REFERENCE_KINDS: Final = ("env", "file", "keyring", "credential")
 
@@ -181,7 +182,7 @@ def _read_keyring(name: str) -> str:
     """Read ``SERVICE/USER`` from the operating system's keyring.
 
     Raises:
-        LookupError: there is no such entry, or no keyring.
+        LookupError: there is no such entry, or no keyring, or it does not answer.
     """
     import keyring  # 80 ms that only its users should pay
     from keyring.errors import KeyringError
@@ -190,7 +191,9 @@ def _read_keyring(name: str) -> str:
     if not slash:
         raise LookupError(f"{name!r} is not of the form SERVICE/USER")
     try:
-        value = keyring.get_password(service, user)
+        value = call_within(KEYRING_TIME, lambda: keyring.get_password(service, user))
+    except TimeoutError:
+        raise LookupError(f"the keyring did not answer within {KEYRING_TIME:g} s") from None
     except KeyringError as error:
         raise LookupError(f"the keyring cannot be read: {error}") from None
     if value is None:

@@ -5,6 +5,7 @@ follows it to another endpoint. A later discovery that names other endpoints is 
 error that an operator settles by writing the endpoints down (CHECKLIST 32, 34).
 """
 
+import asyncio
 import dataclasses
 import difflib
 from collections.abc import Callable, Mapping
@@ -95,7 +96,7 @@ class ProviderDirectory:
         """
         if name not in self._clients:
             provider = self._provider(name)
-            self._clients[name] = self._make(provider, await self._pinned_server(provider))
+            self._clients[name] = await self._made(provider, await self._pinned_server(provider))
         return self._clients[name]
 
     async def fingerprint(self, name: str) -> str:
@@ -126,7 +127,7 @@ class ProviderDirectory:
         if pinned is not None:
             self._compare(provider, pinned, metadata)
         await self._pins.save(name, issuer, metadata)
-        self._clients[name] = self._make(provider, complete(provider.server, metadata))
+        self._clients[name] = await self._made(provider, complete(provider.server, metadata))
         return self._clients[name]
 
     def _provider(self, name: str) -> Provider:
@@ -182,6 +183,12 @@ class ProviderDirectory:
         ]
         if problems:
             raise ConfigurationError(problems)
+
+    async def _made(self, provider: Provider, server: AuthorizationServer) -> ProviderClient:
+        """Make a client; a keyring that asks a person stops no event loop meanwhile."""
+        if self._registrations[provider.name].is_in_keyring:
+            return await asyncio.to_thread(self._make, provider, server)
+        return self._make(provider, server)
 
     def _make(self, provider: Provider, server: AuthorizationServer) -> ProviderClient:
         registration = self._registrations[provider.name].resolve(server)

@@ -32,6 +32,12 @@ class DeclaredRegistration:
     private_key: SecretReference | None
     signing_algorithm: str
 
+    @property
+    def is_in_keyring(self) -> bool:
+        """Whether a secret is asked of a keyring, which may take its time."""
+        references = (self.client_secret, self.private_key)
+        return any(one is not None and one.kind == "keyring" for one in references)
+
     def resolve(self, server: AuthorizationServer) -> ClientRegistration:
         """Read the secrets and settle on one method of authentication.
 

@@ -5,17 +5,16 @@ them in clear (CHECKLIST 125). Every call has a time limit, since a keyring may 
 not there (124). Entries are told apart by the store's id (131).
 """
 
-import threading
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from connector.errors import VaultSealed
+from connector.time_limit import KEYRING_TIME, call_within
 from connector.vault.key_source import CHOICES, KeySource
 
 T = TypeVar("T")
 
-#: Seconds. A keyring that asks a person, or a bus that does not answer, must not hang a daemon.
-TIME_LIMIT: Final = 5.0
+TIME_LIMIT: Final = KEYRING_TIME
 SERVICE: Final = "connector"
 _TRUSTED_BACKENDS: Final = (
     "keyring.backends.SecretService",
@@ -104,22 +103,11 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
     Raises:
         VaultSealed: it failed or took too long.
     """
-    results: list[T] = []
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:  # noqa: BLE001 - backends raise what they like
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="keyring", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if results:
-        return results[0]
-    if failures and isinstance(failures[0], VaultSealed):
-        raise failures[0]
-    if failures:
-        raise VaultSealed(f"the keyring failed ({type(failures[0]).__name__})", CHOICES)
-    raise VaultSealed(f"the keyring did not answer within {seconds:g} s", CHOICES)
+    try:
+        return call_within(seconds, call)
+    except (VaultSealed, KeyboardInterrupt):
+        raise
+    except TimeoutError:
+        raise VaultSealed(f"the keyring did not answer within {seconds:g} s", CHOICES) from None
+    except BaseException as error:  # noqa: BLE001 - backends raise what they like
+        raise VaultSealed(f"the keyring failed ({type(error).__name__})", CHOICES) from None

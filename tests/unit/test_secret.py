@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 import pickle
+import threading
 import traceback
 from pathlib import Path
 
@@ -272,6 +273,18 @@ def test_a_keyring_that_does_not_open_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(keyring, "get_password", Keyring(is_broken=True).get_password)
     with pytest.raises(ConfigurationError, match="the keyring cannot be read: no backend"):
         reference("keyring", "acme/client").resolve()
+
+
+def test_a_keyring_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CHECKLIST 124: as one that asks a person who is not there."""
+    answer = threading.Event()
+    monkeypatch.setattr(keyring, "get_password", lambda *_: answer.wait())
+    monkeypatch.setattr("connector.secret.KEYRING_TIME", 0.05)
+    with pytest.raises(ConfigurationError, match=r"did not answer within 0\.05 s"):
+        reference("keyring", "acme/client").resolve()
+    answer.set()
 
 
 def test_a_literal_is_a_secret_in_every_dump() -> None:
