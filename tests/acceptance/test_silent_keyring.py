@@ -20,7 +20,7 @@ from connector.time_limit import KEYRING_TIME
 from .installation import Installation
 
 #: Seconds for a process to start and end, on a machine that may be busy.
-OVERHEAD = 15.0
+OVERHEAD = 30.0
 
 
 class SilentBus:

@@ -79,7 +79,7 @@ def named_tests(text: str) -> list[str]:
 def rows_of_the_fault_matrix() -> dict[str, list[str]]:
     """Give the tests that the page names, by row."""
     page = (ROOT / "docs" / "fault-matrix.md").read_text()
-    rows = re.findall(r"^\| ([RI]\d+) \|(.*)\|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| ([RIV]\d+) \|(.*)\|$", page, re.MULTILINE)
     return {row: named_tests(text) for row, text in rows}
 
 
@@ -101,13 +101,17 @@ def is_test(node: ast.stmt) -> bool:
 
 
 def test_the_fault_matrix_has_every_row() -> None:
-    wanted = [f"R{number}" for number in range(1, 38)] + [f"I{number}" for number in range(1, 9)]
+    numbers = {"R": 37, "I": 8, "V": 18}
+    wanted = [f"{kind}{one + 1}" for kind, last in numbers.items() for one in range(last)]
     assert list(rows_of_the_fault_matrix()) == wanted
 
 
 @pytest.mark.parametrize(("row", "tests"), rows_of_the_fault_matrix().items())
 def test_the_tests_of_the_fault_matrix_are_there(row: str, tests: list[str]) -> None:
-    assert tests, row
+    _, _, reasons = (
+        (ROOT / "docs" / "fault-matrix.md").read_text().partition("## What is not there")
+    )
+    assert tests or f"**{row}**" in reasons
     assert missing_of(tests) == []
 
 
