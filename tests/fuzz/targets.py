@@ -5,6 +5,7 @@ of an input says whether the rest is taken as it is, or put behind a tag or dige
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from connector.account import SealedTokens, Terms
 from connector.journal import _HEAD, _MAGIC, Record, _read
 from connector.oauth.strict_json import DEEPEST_ANSWER, parse_json_object
+from connector.secret import Secret
 from connector.store.pending_write import PendingWrite
+from connector.vault.age import unlock
+from connector.vault.age_header import (
+    VERSION_LINE,
+    AgeError,
+    Stanza,
+    encode_base64,
+    read_header,
+    write_header,
+)
+from connector.vault.age_keys import Passphrase, X25519Identity
 from connector.vault.envelope import NotOpened, Place, key_id_of, seal, unseal
 
 RAW: Final = b"\0"
@@ -37,6 +49,11 @@ _WRITE: Final = PendingWrite(
     ),
     sealed=SealedTokens(access_token=b"a", refresh_token=b"r", extra=None),
 )
+#: Its secret key is that of the age specification's example.
+_IDENTITY: Final = X25519Identity(
+    Secret("AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX")
+)
+_FILE_KEY: Final = bytes(range(16))
 _LAST: Final = Record(account_id="last", generation=1, payload=b"last")
 
 
@@ -136,6 +153,34 @@ def check_strict_json(data: bytes) -> None:
         raise PromiseBroken("deeper than is allowed")
 
 
+def check_age_header(data: bytes) -> None:
+    """It is refused with an AgeError, or written again it is the same; its stanzas open nothing.
+
+    Behind the first byte is a whole header, or stanzas alone that a MAC is put behind.
+    """
+    if data[:1] == FRAMED:
+        data = RAW + VERSION_LINE + data[1:] + b"--- " + encode_base64(bytes(32)).encode() + b"\n"
+    source = io.BytesIO(data[1:])
+    try:
+        header = read_header(source)
+    except AgeError:
+        return
+    again = write_header(list(header.stanzas), _FILE_KEY)
+    length = len(header.covered)
+    if again[:length] != header.covered or source.tell() != len(again):
+        raise PromiseBroken("a header has two forms")
+    if any(stanza.arguments[0] == "scrypt" for stanza in header.stanzas):
+        for stanza in header.stanzas:
+            factor = stanza.arguments[-1]
+            if factor.isdecimal() and 16 < int(factor[:10]) <= 22:
+                return  # it would take its memory, which is what it is allowed
+    try:
+        unlock(source, [_IDENTITY, Passphrase(Secret("passphrase"))])
+    except AgeError:
+        return
+    raise PromiseBroken("a header opens that nobody wrote")
+
+
 def depth_of(value: object) -> int:
     """Count the levels of tables and lists."""
     if not isinstance(value, dict | list):
@@ -145,6 +190,20 @@ def depth_of(value: object) -> int:
 
 
 TARGETS: Final[dict[str, Target]] = {
+    "age_header": Target(
+        check=check_age_header,
+        seeds=(
+            RAW + write_header([Stanza(arguments=("kind", "a"), body=bytes(48))], _FILE_KEY),
+            RAW + write_header([Stanza(arguments=("X25519", "a"), body=bytes(32))], _FILE_KEY)[:-1],
+            FRAMED + b"-> scrypt " + encode_base64(bytes(16)).encode() + b" 4\n\n",
+            FRAMED
+            + b"-> X25519 "
+            + encode_base64(bytes(range(32))).encode()
+            + b"\n"
+            + encode_base64(bytes(32)).encode()
+            + b"\n",
+        ),
+    ),
     "envelope": Target(
         check=check_envelope,
         seeds=(

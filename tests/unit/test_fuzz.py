@@ -1,5 +1,6 @@
 """What `make fuzz` looks for is found where it is, and its runs end as they should."""
 
+import base64
 import json
 import subprocess
 from pathlib import Path
@@ -8,6 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from connector.journal import Record
+from connector.vault import age_header
+from connector.vault.age_header import VERSION_LINE, write_header
+from connector.vault.age_keys import X25519Recipient
 from tests.fuzz import __main__ as fuzz
 from tests.fuzz import targets
 from tests.fuzz.targets import FRAMED, RAW, TARGETS, PromiseBroken
@@ -57,6 +61,26 @@ def test_a_parser_that_is_not_strict_is_found(monkeypatch: pytest.MonkeyPatch) -
         TARGETS["strict_json"].check(b"{")
     with pytest.raises(PromiseBroken, match="deeper"):
         TARGETS["strict_json"].check(b'{"a":' * 65 + b"1" + b"}" * 65)
+
+
+def test_a_header_of_age_that_is_not_strict_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lenient(text: str) -> bytes:
+        return base64.b64decode(text + "=" * (-len(text) % 4))
+
+    monkeypatch.setattr(age_header, "decode_base64", lenient)
+    with pytest.raises(PromiseBroken, match="two forms"):
+        TARGETS["age_header"].check(FRAMED + b"-> kind a\nAB\n")
+
+
+def test_a_header_of_age_whose_mac_is_not_looked_at_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stanza = X25519Recipient(targets._IDENTITY.recipient).wrap(bytes(16))
+    body = write_header([stanza], bytes(16)).removeprefix(VERSION_LINE).partition(b"--- ")[0]
+    TARGETS["age_header"].check(FRAMED + body)
+    monkeypatch.setattr("connector.vault.age_header.hmac.compare_digest", lambda *_: True)
+    with pytest.raises(PromiseBroken, match="nobody wrote"):
+        TARGETS["age_header"].check(FRAMED + body)
 
 
 @pytest.mark.parametrize(("ended", "status"), [(0, 0), (77, 1), (-9, 1)])
