@@ -7,10 +7,14 @@ reconnects. Everything here is a value or a pure function; times are seconds sin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from connector.oauth.token import TokenSet
 from connector.providers.provider import Lifetimes
+
+#: `Trouble.retry_at` of a grant that is not refreshed until a person confirms it: the last second
+#: that a calendar has.
+HELD: Final = 253_402_300_799.0
 
 StateName = Literal["pending", "active", "consent_required"]
 
@@ -145,6 +149,11 @@ class Trouble:
     since: float
     failures: int
     retry_at: float
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person has to confirm the next refresh (``connector refresh``)."""
+        return self.retry_at >= HELD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "jobs": ("jobs", "List, run, pause and resume data pulls; show their history."),
     "vault": (
         "vault",
-        "Show, verify and rotate the vault's keys; change its seal.",
+        "Show, verify and rotate the vault's keys; change its seal; export and import it.",
     ),
     "audit": ("audit", "Show who did what with which account; verify the trail."),
     "serve": ("serve", "Run the daemon: HTTP API and scheduled jobs."),

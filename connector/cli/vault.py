@@ -1,4 +1,7 @@
-"""``connector vault``: verifies what the vault has sealed, and rotates its data key or seal."""
+"""``connector vault``: verifies what the vault has sealed, and rotates its data key or seal.
+
+The commands that move it elsewhere are in `vault_export` and `vault_import`.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,6 +12,8 @@ import click
 from connector.cli.main import printable_line
 from connector.cli.options import common_options, option
 from connector.cli.session import load, opened, run_async
+from connector.cli.vault_export import export
+from connector.cli.vault_import import import_
 from connector.cli.vault_seals import change_seal, status
 from connector.errors import TemporarilyUnavailable, VaultSealed
 
@@ -19,10 +24,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def vault() -> None:
-    """Show, verify and rotate the vault's keys; change its seal."""
+    """Show, verify and rotate the vault's keys; change its seal; export and import it."""
 
 
 vault.add_command(status)
+vault.add_command(export)
+vault.add_command(import_)
 
 
 @vault.command()

@@ -169,9 +169,18 @@ class AccountStore:
         Raises:
             VaultSealed: the ciphertext does not open.
         """
+        text = self.open_extra_text(account)
+        return {} if text is None else cast("dict[str, object]", json.loads(text.reveal()))
+
+    def open_extra_text(self, account: Account) -> Secret | None:
+        """Open them as the JSON that they are kept as, or None where there are none.
+
+        Raises:
+            VaultSealed: the ciphertext does not open.
+        """
         if account.grant is None or account.grant.sealed.extra is None:
-            return {}
-        return cast("dict[str, object]", json.loads(self._open(account, "extra").reveal()))
+            return None
+        return self._open(account, "extra")
 
     def fingerprint(self, secret: Secret) -> str:
         """Give the keyed digest by which a token is referred to."""

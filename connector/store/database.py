@@ -153,6 +153,26 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that sees what was committed when it first reads, however long it is.
+
+        Others go on writing meanwhile.
+
+        Raises:
+            As `read`.
+        """
+        with self.converted():
+            async with self.engine.connect() as connection:
+                if not self.is_sqlite:  # there a transaction that reads is a snapshot
+                    await connection.execution_options(
+                        isolation_level="REPEATABLE READ", postgresql_readonly=True
+                    )
+                    # whoever takes in what is read may be slow
+                    statement = "SET LOCAL idle_in_transaction_session_timeout = 0"
+                    await connection.exec_driver_sql(statement)
+                yield connection
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction for writing; it is committed at the end, or rolled back on an error.
 

@@ -69,7 +69,7 @@ class LateTokenStore:
             "generation": generation,
             "sent_at": write.terms.minted_at,
             "refresh_token_sealed": self._vault.seal_secret(
-                token, _place(write.account_id, generation, write.bound_to)
+                token, late_place(write.account_id, generation, write.bound_to)
             ),
         }
         older = (
@@ -105,7 +105,7 @@ class LateTokenStore:
             return None
         await connection.run_sync(learn_keys_within, self._vault, [sealed])
         try:
-            kept = _place(account.id, account.generation, binding_of(account))
+            kept = late_place(account.id, account.generation, binding_of(account))
             return self._vault.open_secret(bytes(sealed), kept)
         except VaultSealed as error:
             logger.warning(
@@ -129,7 +129,8 @@ class LateTokenStore:
         return None if sealed is None else bytes(sealed)
 
 
-def _place(account_id: str, generation: int, bound_to: str) -> Place:
+def late_place(account_id: str, generation: int, bound_to: str) -> Place:
+    """Give the place of a late token that stands beside the tokens of a generation."""
     return Place(
         table="late_token",
         row=account_id,

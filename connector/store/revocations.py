@@ -111,10 +111,10 @@ class RevocationStore:
             if result.rowcount == 0:
                 return None
             if debt is not None:
-                await connection.execute(insert(RevocationRow).values(self._row(debt)))
+                await connection.execute(insert(RevocationRow).values(self.row(debt)))
             if late is not None and is_owed:
                 another = _new_debt(account, {"refresh_token": late}, now)
-                await connection.execute(insert(RevocationRow).values(self._row(another)))
+                await connection.execute(insert(RevocationRow).values(self.row(another)))
         await self._database.scrub()
         return debt
 
@@ -133,7 +133,7 @@ class RevocationStore:
         """
         debt = _new_debt(account, tokens, now)
         async with self._database.write() as connection:
-            await connection.execute(insert(RevocationRow).values(self._row(debt)))
+            await connection.execute(insert(RevocationRow).values(self.row(debt)))
         return debt
 
     async def all(self) -> list[RevocationDebt]:
@@ -166,7 +166,7 @@ class RevocationStore:
             rows = (await connection.execute(query)).all()
             sealed = [row.tokens_sealed for row in rows]
             await connection.run_sync(learn_keys_within, self._vault, sealed)
-        return [self._read(row) for row in rows]
+        return [self.read(row) for row in rows]
 
     def _debt(self, account: Account, now: float) -> RevocationDebt | None:
         if account.grant is None:
@@ -182,7 +182,8 @@ class RevocationStore:
             return None
         return _new_debt(account, tokens, now)
 
-    def _row(self, debt: RevocationDebt) -> dict[str, object]:
+    def row(self, debt: RevocationDebt) -> dict[str, object]:
+        """Give the columns of a debt that is to be tried at once."""
         tokens = {name: token.reveal() for name, token in debt.tokens.items()}
         plaintext = json.dumps({**tokens, _FINGERPRINT: debt.fingerprint})
         return {
@@ -196,7 +197,8 @@ class RevocationStore:
             "attempts": 0,
         }
 
-    def _read(self, row: Row[Any]) -> RevocationDebt:
+    def read(self, row: Row[Any]) -> RevocationDebt:
+        """Read a row; one that does not open has no tokens."""
         error: str | None = row.last_error
         try:
             kept = _place(row.id, row.provider)

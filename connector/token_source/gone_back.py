@@ -1,6 +1,8 @@
 """A database that has gone back holds spent refresh tokens: such grants are held for a person.
 
-A grant that does not rotate, or whose access token is exchanged, goes on as if nothing had been.
+So are grants of an export which is older than what was written here since: the import wrote that
+down beside them (see `store.arrivals`), for every process and host. A grant that does not rotate,
+or whose access token is exchanged, goes on as if nothing had been.
 """
 
 import logging
@@ -13,6 +15,11 @@ from connector.store.grants import GrantStore
 from connector.token_source.refresh_notes import RefreshNotes
 
 logger = logging.getLogger(__name__)
+
+
+def rotates(provider: Provider) -> bool:
+    """Tell whether a refresh token of a provider may be spent once it was used."""
+    return provider.exchange is None and provider.refresh_token.rotation != "none"
 
 
 class GoneBack:
@@ -43,7 +50,9 @@ class GoneBack:
         Raises:
             TemporarilyUnavailable: its tokens are older than those that were written last.
         """
-        if provider.exchange is not None or provider.refresh_token.rotation == "none":
+        if account.trouble is not None and account.trouble.is_held:
+            raise TemporarilyUnavailable(account.trouble.message)
+        if not rotates(provider):
             return True
         noted = self._grants.noted_generation(account)
         if noted is None:

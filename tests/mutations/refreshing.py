@@ -284,8 +284,8 @@ _GONE_BACK: Final = (
         ),
         (
             "what does not rotate is not held",
-            '        if provider.exchange is not None or provider.refresh_token.rotation == "none":\n',
-            "        if provider.exchange is not None:\n",
+            '    return provider.exchange is None and provider.refresh_token.rotation != "none"\n',
+            "    return provider.exchange is None\n",
             _MARKS,
         ),
     ),

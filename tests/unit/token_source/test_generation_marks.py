@@ -71,7 +71,7 @@ async def test_a_person_who_confirms_is_asked_once(bench: Workbench) -> None:
     bench.configure(acme='refresh_token = { rotation = "grace", grace = "10m" }')
     async with bench.runtime() as runtime:
         account = await bench.connect(runtime)
-        runtime._marks.note(account.id, account.generation + 3)
+        runtime.marks.note(account.id, account.generation + 3)
         bench.clock.advance(3600)
         with pytest.raises(errors.TemporarilyUnavailable, match="connector refresh"):
             await runtime.tokens.get(ACCOUNT)
@@ -88,7 +88,7 @@ async def test_only_what_rotates_is_held(bench: Workbench, rotation: str) -> Non
     bench.configure(acme=f'refresh_token = {{ rotation = "{rotation}" }}')
     async with bench.runtime() as runtime:
         account = await bench.connect(runtime)
-        runtime._marks.note(account.id, account.generation + 3)
+        runtime.marks.note(account.id, account.generation + 3)
         bench.clock.advance(3600)
         if rotation == "none":
             assert (await runtime.tokens.get(ACCOUNT)).value
