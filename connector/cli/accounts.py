@@ -2,6 +2,7 @@
 
 import click
 
+from connector.cli.accounts_import import import_
 from connector.cli.options import account_name, common_options, json_option
 from connector.cli.output import print_json, print_table
 from connector.cli.session import load, opened, run_async
@@ -34,6 +35,9 @@ def accounts(context: click.Context, config: str | None, *, json: bool) -> None:
     print_table(
         columns, rows, empty="No accounts yet. Type: connector connect PROVIDER --account NAME"
     )
+
+
+accounts.add_command(import_)
 
 
 @accounts.command()

@@ -24,7 +24,7 @@ COMMANDS: Final = {
     "init": ("init", "Write a config.toml and make the vault, where there is none."),
     "providers": ("providers", "Show the catalogue of providers, or one of them."),
     "connect": ("connect", "Let a person consent, once, in a browser."),
-    "accounts": ("accounts", "List the accounts; rename one."),
+    "accounts": ("accounts", "List the accounts; rename one; import those of another program."),
     "token": ("token", "Print an access token and nothing else."),
     "refresh": ("refresh", "Force one refresh."),
     "revoke": ("revoke", "Revoke accounts at their provider and here."),

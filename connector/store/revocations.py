@@ -173,7 +173,9 @@ class RevocationStore:
             return None
         tokens: dict[str, Secret] = {}
         with contextlib.suppress(VaultSealed):
-            tokens["access_token"] = self._accounts.open_access_token(account)
+            access_token = self._accounts.open_access_token(account)
+            if access_token:  # one that was imported without has none yet
+                tokens["access_token"] = access_token
         with contextlib.suppress(VaultSealed):
             refresh_token = self._accounts.open_refresh_token(account)
             if refresh_token is not None:
