@@ -18,6 +18,8 @@ PASSPHRASE_VARIABLE: Final = "CONNECTOR_VAULT_PASSPHRASE"  # noqa: S105 - its na
 NEW_PASSPHRASE_VARIABLE: Final = "CONNECTOR_VAULT_NEW_PASSPHRASE"  # noqa: S105 - its name
 
 SEAL_VARIABLES: Final = frozenset({PASSPHRASE_VARIABLE, NEW_PASSPHRASE_VARIABLE})
+#: What an export is encrypted with; kept from every child process as well.
+EXPORT_PASSPHRASE_VARIABLE: Final = "CONNECTOR_EXPORT_PASSPHRASE"  # noqa: S105 - its name
 
 #: Kinds that need no entry point → whether a name follows.
 _NAMED: Final = {"keyring": False, "env": True, "file": True, "credential": True}

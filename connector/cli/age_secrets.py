@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from connector.errors import ConfigurationError, Problem
+from connector.seal_kinds import EXPORT_PASSPHRASE_VARIABLE
 
 if TYPE_CHECKING:
     from connector.secret import Secret
     from connector.vault.age_keys import Identity, Recipient
 
-PASSPHRASE: Final = "CONNECTOR_EXPORT_PASSPHRASE"  # noqa: S105 - the variable's name
 _LARGEST_FILE: Final = 64 * 1024
 
 
@@ -99,7 +99,7 @@ def _read_identities(path: Path) -> "list[Identity]":
 def _passphrase(*, is_new: bool) -> "Secret":
     from connector.secret import Secret
 
-    text = os.environ.get(PASSPHRASE, "")
+    text = os.environ.get(EXPORT_PASSPHRASE_VARIABLE, "")
     if not text and sys.stdin.isatty():
         text = click.prompt(
             "Passphrase of the export",
@@ -109,5 +109,7 @@ def _passphrase(*, is_new: bool) -> "Secret":
         )
     if not text:
         option = "--recipient age1…" if is_new else "--identity FILE"
-        raise click.UsageError(f"give {option}, or a passphrase in {PASSPHRASE} or on a terminal")
+        raise click.UsageError(
+            f"give {option}, or a passphrase in {EXPORT_PASSPHRASE_VARIABLE} or on a terminal"
+        )
     return Secret(text)

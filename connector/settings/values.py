@@ -8,7 +8,7 @@ from connector.account_name import AccountGlob
 from connector.providers.declared_registration import DeclaredRegistration
 from connector.providers.provider import Provider
 from connector.schedule import Schedule
-from connector.seal_kinds import SEAL_VARIABLES
+from connector.seal_kinds import EXPORT_PASSPHRASE_VARIABLE, SEAL_VARIABLES
 from connector.secret import SecretReference
 
 
@@ -149,8 +149,8 @@ class Settings:
 
     @property
     def hidden_variables(self) -> frozenset[str]:
-        """Environment variables that no child process gets: what configuration or seal names."""
-        return self.secret_variables | SEAL_VARIABLES
+        """Environment variables that no child process gets: they hold secrets, or name some."""
+        return self.secret_variables | SEAL_VARIABLES | {EXPORT_PASSPHRASE_VARIABLE}
 
     @property
     def folder(self) -> Path:

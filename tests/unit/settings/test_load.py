@@ -380,6 +380,7 @@ def test_variables_that_hold_secrets_are_known(
         "ROOT_KEY", "OLD_KEY", "DB_PASSWORD", "NOTIFY_URL", "FACEBOOK_SECRET",
         "NOT_A_SECRET_BUT_NO_HARM",
     }  # fmt: skip
+    assert "CONNECTOR_EXPORT_PASSPHRASE" in settings.hidden_variables
 
 
 @pytest.mark.parametrize(
