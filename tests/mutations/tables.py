@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutations.answers import ANSWERS
 from tests.mutations.auditing import AUDITING
 from tests.mutations.journal import JOURNAL
+from tests.mutations.moving import MOVING
 from tests.mutations.mutation import Table
 from tests.mutations.refreshing import REFRESHING
 from tests.mutations.sealing import SEALING
@@ -23,4 +24,5 @@ TABLES: Final[tuple[Table, ...]] = (
     VAULT,
     SEALING,
     AUDITING,
+    MOVING,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.engine import URL
 
 from connector.account import HELD, Account, Active, ConsentRequired, Trouble
 from connector.accounts_view import account_view
@@ -38,6 +39,7 @@ from connector.testing import (
     some_tokens,
 )
 from tests.postgres import PostgresServer
+from tests.unit.workbench import run_apart
 
 from .conftest import Template, sqlite_url
 
@@ -247,32 +249,34 @@ async def test_what_was_imported_can_be_renewed(
 
 class TestSnapshot:
     async def test_others_write_meanwhile(
-        self, stores: Stores, there: Stores, marks: GenerationMarks
+        self, stores: Stores, there: Stores, marks: GenerationMarks, url: URL
     ) -> None:
-        """Every batch is of the moment of the first one."""
+        """Every batch is of the moment of the first one, whatever is committed between them."""
         for number in range(6):
             await connected(stores, f"acme/{number}")
         before = await everything(stores)
-        lines = bytearray()
-        loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
         pieces: list[bytes] = []
 
+        async def change() -> None:
+            database = Database(url, now=FixedClock(), busy_timeout=5)
+            others = make_stores(database, stores.vault)
+            for account in await others.accounts.all():
+                assert await others.grants.renew(account, some_tokens("newer"))
+            await others.accounts.forget(await others.accounts.require("acme/5"))
+            await connected(others, "acme/9")
+            await database.aclose()
+
         def write(data: bytes) -> None:
+            if len(pieces) == 1:  # the first account was read
+                run_apart(change)
             pieces.append(data)
-            loop.call_soon_threadsafe(asked.set)
 
         exporting = VaultExport(stores.database, stores.vault, dict, batch=1)
-        task = asyncio.create_task(exporting.write(write, version="1", now=SOME_TIME))
-        await asked.wait()
-        for account in await stores.accounts.all():
-            await stores.grants.renew(account, some_tokens("newer"))
-        await stores.accounts.forget(await stores.accounts.require("acme/5"))
-        await connected(stores, "acme/9")
-        await task
-        lines.extend(b"".join(pieces))
-        await take_in(there, bytes(lines), marks)
+        await exporting.write(write, version="1", now=SOME_TIME)
+        await take_in(there, b"".join(pieces), marks)
         assert await everything(there) == before
+        assert len(await stores.accounts.all()) == 6
+        assert await stores.accounts.get("acme/9")
 
 
 class TestJournal:

@@ -329,6 +329,7 @@ class TestPresent:
         assert "WARNING" not in move.here.err, "it is this very vault"
         assert move.here.run("token", ACCOUNT) == 4
         assert f"connector refresh {ACCOUNT}" in move.here.err
+        assert "9999" not in move.here.err, "no time is told at which it is tried again"
         assert move.here.bench.refreshes == sent, "nothing was sent"
         assert move.here.run("accounts") == 0
         assert "held: the export" in move.here.out
