@@ -171,12 +171,6 @@ class Journal:
             file.close()
         self._own, self._adopted = None, []
 
-    def _everybodys(self) -> list[_Stored]:
-        with self._converted():
-            return [
-                one for path in self.folder.glob(f"*{_SUFFIX}") for one in _read(path.read_bytes())
-            ]
-
     def _files(self) -> list["_File"]:
         return [self._own, *self._adopted] if self._own else self._adopted[:]
 

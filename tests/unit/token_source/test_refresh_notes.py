@@ -104,7 +104,7 @@ async def test_ends_that_were_taken_back(bench: Workbench, runtime: Runtime) -> 
 async def test_a_grant_that_is_held_is_told_once(
     bench: Workbench, runtime: Runtime, account: Account
 ) -> None:
-    runtime._marks.note(account.id, account.generation + 3)
+    runtime.marks.note(account.id, account.generation + 3)
     bench.clock.advance(3600)
     for _ in range(2):
         with pytest.raises(errors.TemporarilyUnavailable, match="gone back"):
