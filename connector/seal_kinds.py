@@ -17,14 +17,18 @@ PASSPHRASE_KEPT_IN: Final = ("file", "credential")
 PASSPHRASE_VARIABLE: Final = "CONNECTOR_VAULT_PASSPHRASE"  # noqa: S105 - its name
 NEW_PASSPHRASE_VARIABLE: Final = "CONNECTOR_VAULT_NEW_PASSPHRASE"  # noqa: S105 - its name
 
-SEAL_VARIABLES: Final = frozenset({PASSPHRASE_VARIABLE, NEW_PASSPHRASE_VARIABLE})
 #: What an export is encrypted with; kept from every child process as well.
 EXPORT_PASSPHRASE_VARIABLE: Final = "CONNECTOR_EXPORT_PASSPHRASE"  # noqa: S105 - its name
+TRANSIT_TOKEN_VARIABLE: Final = "VAULT_TOKEN"  # noqa: S105 - its name, as that program has it
+PASSPHRASE_VARIABLES: Final = frozenset({PASSPHRASE_VARIABLE, NEW_PASSPHRASE_VARIABLE})
+#: Kind → variables of other programs, whose secret is the seal's where it is of that kind.
+SEAL_VARIABLES: Final = {"transit": frozenset({TRANSIT_TOKEN_VARIABLE})}
 
 #: Kinds that need no entry point → whether a name follows.
 _NAMED: Final = {"keyring": False, "env": True, "file": True, "credential": True}
 FORMS: Final = (
-    "one of: keyring, credential:NAME, passphrase, passphrase:file:PATH, file:PATH, env:NAME"
+    "one of: keyring, credential:NAME, transit:URL, passphrase, passphrase:file:PATH, "
+    "file:PATH, env:NAME"
 )
 _PASSPHRASES: Final = (
     'write seal = "passphrase", "passphrase:file:PATH" or "passphrase:credential:NAME"'

@@ -15,8 +15,8 @@ from connector.errors import ConfigurationError, Problem
 @common_options
 @option(
     "--seal",
-    help="Written into a new config.toml: keyring, credential:NAME, passphrase, file:PATH, "
-    "env:NAME.",
+    help="Written into a new config.toml: keyring, credential:NAME, transit:URL, passphrase, "
+    "file:PATH or env:NAME.",
 )
 def init(config: str | None, seal: str | None) -> None:
     """Write a commented config.toml and make the vault, where there is none.

@@ -8,7 +8,7 @@ from connector.account_name import AccountGlob
 from connector.providers.declared_registration import DeclaredRegistration
 from connector.providers.provider import Provider
 from connector.schedule import Schedule
-from connector.seal_kinds import EXPORT_PASSPHRASE_VARIABLE, SEAL_VARIABLES
+from connector.seal_kinds import EXPORT_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLES, SEAL_VARIABLES
 from connector.secret import SecretReference
 
 
@@ -149,8 +149,10 @@ class Settings:
 
     @property
     def hidden_variables(self) -> frozenset[str]:
-        """Environment variables that no child process gets: they hold secrets, or name some."""
-        return self.secret_variables | SEAL_VARIABLES | {EXPORT_PASSPHRASE_VARIABLE}
+        """Environment variables that no child process gets: what configuration or seal names."""
+        of_seal = SEAL_VARIABLES.get(self.vault.seal_kind, frozenset())
+        passphrases = PASSPHRASE_VARIABLES | {EXPORT_PASSPHRASE_VARIABLE}
+        return self.secret_variables | passphrases | of_seal
 
     @property
     def folder(self) -> Path:

@@ -16,6 +16,7 @@ from connector.vault.key_file import LARGEST_KEY_FILE, read_key_file, write_key_
 #: Where the keyring will not do, the best first (CHECKLIST 126).
 CHOICES: Final = (
     'Choose another seal in [vault], the best first: seal = "credential:root-key" (systemd), '
+    '"transit:https://vault.example:8200/transit/connector" (HashiCorp Vault, OpenBao), '
     '"passphrase" (asked for at each start), "file:root.key" (a file readable by you alone), '
     '"env:ROOT_KEY" (an environment variable).'
 )

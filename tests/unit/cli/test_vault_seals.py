@@ -10,6 +10,7 @@ import pytest
 from connector.cli.main import run
 from connector.vault import environment, terminal
 from tests.unit.cli.conftest import Commands
+from tests.unit.vault.transit_server import TOKEN, TransitServer
 
 KEY = "00" * 32
 
@@ -171,3 +172,31 @@ def test_init_writes_the_seal_it_is_given_and_none_that_is_none(
     monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "six words chosen")
     assert run(["init", "--seal", "passphrase", "--config", str(second)]) == 0
     assert 'seal = "passphrase"' in second.read_text()
+
+
+def test_it_moves_to_transit_and_back(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
+    commands.bench.connect_apart()
+    with TransitServer() as server:
+        words = f"transit:{server.url}/transit/connector"
+        assert commands.run("vault", "rotate", "--seal", words) == 5
+        assert "vault write -f transit/keys/connector" in commands.err
+        server.make_key("connector")
+        assert commands.run("vault", "rotate", "--seal", words) == 0, commands.err
+        assert commands.out.splitlines()[-1] == f'seal = "{words}"'
+        configure(commands, words)
+        assert commands.run("token", "acme/ads") == 0
+        server.status = 503
+        assert commands.run("token", "acme/ads") == 5
+        assert "vault operator unseal" in commands.err
+        server.status = None
+        assert commands.run("vault", "rotate", "--seal", "file:root.key") == 0
+    configure(commands, "file:root.key")
+    assert commands.run("token", "acme/ads") == 0
+
+
+def test_an_address_that_is_none_is_a_problem_of_the_configuration(commands: Commands) -> None:
+    configure(commands, "transit:vault.example/transit/connector")
+    for command in (("accounts",), ("vault", "status"), ("vault", "rotate", "--seal", "file:x")):
+        assert commands.run(*command) == 2
+        assert "vault.seal: the address of Transit is not an absolute https URL" in commands.err

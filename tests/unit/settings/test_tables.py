@@ -148,7 +148,7 @@ def test_seals(tmp_path: Path, seal: str, kind: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("seal", "message", "remedy"),
     [
-        ("wax", "'wax' is no seal", "one of: keyring, credential:NAME, passphrase"),
+        ("wax", "'wax' is no seal", "one of: keyring, credential:NAME, transit:URL"),
         ("", "'' is no seal", "one of"),
         ("env", "env needs a name", 'write seal = "env:NAME"'),
         ("file:", "file needs a name", 'write seal = "file:NAME"'),
