@@ -22,6 +22,7 @@ from connector.jobs.schedule import Timer
 from connector.refresher import Refresher
 from connector.runtime import Runtime, RuntimeCredentials, open_runtime
 from connector.settings import Settings
+from connector.vault.environment import forget_key
 from connector.web.app import make_app
 from connector.web.run_starter import RunStarter
 from connector.web.server import PortTaken, Server, TrustedPeer, bind_loopback, bind_unix
@@ -99,6 +100,13 @@ class Daemon:
     async def _serve(
         self, runtime: Runtime, tcp: list[socket.socket], unix: list[socket.socket]
     ) -> None:
+        vault = self._settings.vault
+        if forget_key(vault.seal_kind, vault.seal_name):
+            message = (
+                "the root key's seal is an environment variable, which whatever starts this"
+                " process keeps and the same user can read; a systemd credential is safer"
+            )
+            logger.warning(message, extra={"action": "seal.environment"})
         if self._settings.notify.urls or self._settings.notify.command:
             message = "[notify] is set, but notices are not sent in this version"
             logger.warning(message, extra={"action": "notify.unavailable"})

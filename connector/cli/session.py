@@ -90,6 +90,7 @@ async def opened(settings: "Settings", *, create: bool = False) -> AsyncIterator
         ConnectorError: as `open_runtime`.
     """
     from connector.runtime import open_runtime
+    from connector.vault.environment import forget_key
 
     forbid_core_dumps()
     through = click.get_current_context().command_path
@@ -101,6 +102,7 @@ async def opened(settings: "Settings", *, create: bool = False) -> AsyncIterator
     except asyncio.CancelledError:
         await _close_when_open(opening)
         raise
+    forget_key(settings.vault.seal_kind, settings.vault.seal_name)
     try:
         yield runtime
     finally:

@@ -24,3 +24,15 @@ def take_variable(name: str) -> str | None:
 def is_set(name: str) -> bool:
     """Tell whether a variable is in the environment, not yet taken out of it."""
     return bool(os.environ.get(name))
+
+
+def forget_key(kind: str, name: str) -> bool:
+    """Drop the variable that an ``env`` seal was opened with; tell whether there was one.
+
+    For a process that is all ours (CHECKLIST 129): another program may open its vault again.
+
+    Args:
+        kind: of the seal.
+        name: of the variable.
+    """
+    return kind == "env" and os.environ.pop(name, None) is not None

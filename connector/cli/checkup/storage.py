@@ -24,6 +24,12 @@ async def check_storage(runtime: Runtime) -> AsyncIterator[Finding]:
     settings = runtime.settings
     seal = configured_seal(settings)
     yield ok("vault", f"{runtime.database.description} opens, sealed by {seal.description}")
+    if settings.vault.seal_kind == "env":
+        yield warning(
+            "seal",
+            f"{seal.description} can be read by the same user, and is kept by what starts us",
+            'seal = "credential:NAME" is safer: connector vault rotate --seal credential:NAME',
+        )
     if runtime.database.is_sqlite:
         yield await _check_sqlite(runtime)
     else:

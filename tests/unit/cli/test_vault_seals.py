@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from connector import Connector
 from connector.cli.main import run
 from connector.vault import environment, terminal
 from tests.unit.cli.conftest import Commands
@@ -200,3 +201,19 @@ def test_an_address_that_is_none_is_a_problem_of_the_configuration(commands: Com
     for command in (("accounts",), ("vault", "status"), ("vault", "rotate", "--seal", "file:x")):
         assert commands.run(*command) == 2
         assert "vault.seal: the address of Transit is not an absolute https URL" in commands.err
+
+
+def test_a_key_in_the_environment_is_taken_out_of_it_and_told(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CHECKLIST 129: for a command, which is all ours; not for a program that opens it again."""
+    commands.bench.connect_apart()
+    monkeypatch.setenv("OTHER_KEY", KEY)
+    assert commands.run("vault", "rotate", "--seal", "env:OTHER_KEY") == 0
+    configure(commands, "env:OTHER_KEY")
+    with Connector.open(commands.bench.config) as connector:
+        assert connector.get_token("acme/ads").value
+    assert os.environ["OTHER_KEY"] == KEY
+    commands.run("doctor")
+    assert "the environment variable OTHER_KEY can be read by the same user" in commands.out
+    assert "OTHER_KEY" not in os.environ

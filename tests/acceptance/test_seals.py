@@ -1,4 +1,4 @@
-"""A vault sealed with a passphrase: typed at a real terminal, or taken from the environment."""
+"""Seals in real processes: a passphrase typed at a terminal, and what comes in the environment."""
 
 import signal
 import stat
@@ -207,3 +207,14 @@ def test_a_daemon_goes_on_while_its_vault_moves_to_a_passphrase(
     shown = installation.run("vault", "status", environment={VARIABLE: WORDS})
     assert "seal: a passphrase, since " in shown.stdout
     assert "opens here" in shown.stdout
+
+
+def test_a_daemon_whose_key_is_in_its_environment_says_so_once(
+    installation: Installation,
+) -> None:
+    installation.configure()
+    configure(installation, "env:ROOT_KEY")
+    installation.environment["ROOT_KEY"] = "00" * 32
+    _, _, err = installation.stop(installation.serve())
+    assert err.count("a systemd credential is safer") == 1
+    assert "00" * 32 not in err
