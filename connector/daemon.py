@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from connector.errors import ConfigurationError, ConnectorError, Problem
+from connector.errors import ConfigurationError, ConnectorError, Problem, VaultSealed
 from connector.jobs.run import JobRunner
 from connector.jobs.schedule import Timer
 from connector.refresher import Refresher
-from connector.runtime import Runtime, RuntimeCredentials, open_runtime
+from connector.runtime import Runtime, RuntimeCredentials, configured_seal, open_runtime
 from connector.settings import Settings
+from connector.store.seal_watch import SealWatch
 from connector.vault.environment import forget_key
 from connector.web.app import make_app
 from connector.web.run_starter import RunStarter
@@ -45,6 +46,7 @@ class Daemon:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = asyncio.Event()
+        self._sealed: VaultSealed | None = None
 
     def stop(self) -> None:
         """Begin the orderly stop."""
@@ -55,7 +57,7 @@ class Daemon:
 
         Raises:
             ConfigurationError: a port or socket is taken, or another daemon has this vault.
-            VaultSealed: the vault does not open.
+            VaultSealed: the vault does not open, or its seal has not answered for too long.
             TemporarilyUnavailable: the database cannot be had.
         """
         tcp, unix = self._bind()
@@ -120,6 +122,7 @@ class Daemon:
             servers.append(Server(TrustedPeer(app), unix))
         timer = Timer(self._settings.jobs, runner, now=runtime.now)
         refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
+        watching = asyncio.create_task(self._watch_seal(runtime), name="seal")
         settling = asyncio.create_task(_settle(runtime), name="revocation debts")
         pruning = asyncio.create_task(_prune(runtime), name="audit trail upkeep")
         try:
@@ -139,13 +142,26 @@ class Daemon:
             await self._stop.wait()
             logger.info("stopping", extra={"action": "daemon.stopping"})
         finally:
-            settling.cancel()
-            pruning.cancel()
-            await asyncio.gather(settling, pruning, return_exceptions=True)
+            watches = (settling, watching, pruning)
+            for task in watches:
+                task.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
             await refresher.aclose()
             await asyncio.gather(timer.aclose(), starter.aclose())
             for server in servers:
                 await server.aclose()
+
+        if self._sealed is not None:
+            raise self._sealed
+
+    async def _watch_seal(self, runtime: Runtime) -> None:
+        """Stop in order once the seal has not answered for too long: the keys leave memory."""
+        max_age = self._settings.vault.seal_max_age
+        if max_age is None:
+            return
+        seal = configured_seal(self._settings)
+        self._sealed = await SealWatch(runtime.database, seal, max_age=max_age).run()
+        self.stop()
 
     def _runner(self, runtime: Runtime) -> JobRunner:
         return JobRunner(

@@ -1,10 +1,11 @@
 """``connector vault status``, and what ``connector vault rotate --seal`` does."""
 
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from connector.store.database import Database
     from connector.store.stored_keys import StoredKeys, StoredSeal
     from connector.vault.seal import Seal
+
+#: What the environment may say instead of the configuration; see `settings.load`.
+_OVERRIDE: Final = "CONNECTOR_VAULT_SEAL"
 
 
 def change_seal(settings: "Settings", words: str, *, keep: bool) -> None:
@@ -58,6 +62,8 @@ def change_seal(settings: "Settings", words: str, *, keep: bool) -> None:
         click.echo(f"it does not open with {description} any more")
     if (named.kind, named.name) != (settings.vault.seal_kind, settings.vault.seal_name):
         click.echo(f"Write into [vault] of {settings.path}:\n{_line(named)}")
+        if os.environ.get(_OVERRIDE):
+            click.echo(f"{_OVERRIDE} is set, and stands above it: unset or change it.", err=True)
 
 
 @click.command()

@@ -37,6 +37,7 @@ def read_vault(section: Section, *, allow_plaintext: bool = False) -> VaultSetti
         allow_volatile_journal=section.boolean("allow_volatile_journal", default=False),
         audit_keep=section.duration("audit_keep", DEFAULT_AUDIT_KEEP) or 0.0,
         audit_interval=_read_audit_interval(section),
+        seal_max_age=_read_seal_max_age(section, seal),
     )
     section.finish()
     return vault
@@ -110,6 +111,17 @@ def _read_seal(section: Section) -> SealName:
     except NotASeal as error:
         section.problem("seal", error.message, error.remedy)
         return SealName("keyring", "")
+
+
+def _read_seal_max_age(section: Section, seal: SealName) -> float | None:
+    max_age = section.duration("seal_max_age", None)
+    if max_age == 0:
+        section.problem("seal_max_age", "leaves no time", 'write seal_max_age = "1h"')
+    if max_age is not None and str(seal) in {"passphrase", f"env:{seal.name}"}:
+        message = f"a seal of {seal.kind} cannot be asked again"
+        remedy = "leave it out, or name a seal that another program keeps, such as transit"
+        section.problem("seal_max_age", message, remedy)
+    return max_age or None
 
 
 def _read_vault_url(

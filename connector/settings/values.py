@@ -27,6 +27,8 @@ class VaultSettings:
         allow_volatile_journal: it may be on a file system that a restart empties.
         audit_keep: seconds for which rows of the audit trail are kept; 0: for ever.
         audit_interval: seconds of token releases that one row of it sums up.
+        seal_max_age: seconds after which a daemon whose seal has not answered again counts as
+            sealed; None: once open, it asks its seal no more.
     """
 
     url: str | SecretReference
@@ -37,6 +39,7 @@ class VaultSettings:
     allow_volatile_journal: bool = False
     audit_keep: float = 400 * 86_400.0
     audit_interval: float = 60.0
+    seal_max_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

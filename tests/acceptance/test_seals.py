@@ -8,7 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from .installation import Installation
+from tests.unit.vault.transit_server import TOKEN, TransitServer
+
+from .installation import PATIENCE, Installation
 from .terminal import Terminal
 
 WORDS = "Zwölf Boxkämpfer jagen"
@@ -218,3 +220,28 @@ def test_a_daemon_whose_key_is_in_its_environment_says_so_once(
     _, _, err = installation.stop(installation.serve())
     assert err.count("a systemd credential is safer") == 1
     assert "00" * 32 not in err
+
+
+def test_a_daemon_whose_seal_is_away_serves_for_its_maximum_age_and_then_ends(
+    installation: Installation,
+) -> None:
+    """V18: in order, so that what is under way is kept; started again it is sealed."""
+    installation.environment["VAULT_TOKEN"] = TOKEN
+    with TransitServer() as server:
+        server.make_key("connector")
+        installation.configure()
+        configure(installation, f'transit:{server.url}/transit/connector"\nseal_max_age = "4s')
+        installation.connect("ads", "acme/ads")
+        daemon = installation.serve()
+        server.status = 503
+        socket = httpx2.HTTPTransport(uds=str(installation.folder / "connector.sock"))
+        with httpx2.Client(transport=socket, base_url="http://connector") as client:
+            assert client.get("/v1/accounts/acme/ads/token").status_code == 200
+        daemon.wait(PATIENCE)
+        status, _, err = installation.finish(daemon)
+        assert status == 5
+        assert "it is served for" in err
+        assert "vault operator unseal" in err
+        assert installation.run("token", "acme/ads").returncode == 5
+        server.status = None
+        assert installation.run("token", "acme/ads").returncode == 0

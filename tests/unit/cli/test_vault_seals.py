@@ -86,6 +86,15 @@ def test_a_passphrase_is_changed(commands: Commands, monkeypatch: pytest.MonkeyP
     assert "CONNECTOR_VAULT_PASSPHRASE" not in os.environ
 
 
+def test_what_stands_above_the_configuration_is_told(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands.bench.connect_apart()
+    monkeypatch.setenv("CONNECTOR_VAULT_SEAL", "file:root.key")
+    assert commands.run("vault", "rotate", "--seal", "file:new.key") == 0
+    assert "CONNECTOR_VAULT_SEAL is set, and stands above it" in commands.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -145,6 +145,25 @@ def test_seals(tmp_path: Path, seal: str, kind: str, name: str) -> None:
     assert (vault.seal_kind, vault.seal_name) == (kind, name)
 
 
+def test_how_long_a_seal_may_be_silent(tmp_path: Path) -> None:
+    vault = load(tmp_path, 'vault = { seal = "file:root.key", seal_max_age = "2h" }').vault
+    assert vault.seal_max_age == 7200
+    assert load(tmp_path, "").vault.seal_max_age is None
+
+
+@pytest.mark.parametrize(
+    ("vault", "message"),
+    [
+        ('seal = "keyring", seal_max_age = "0s"', "leaves no time"),
+        ('seal = "passphrase", seal_max_age = "1h"', "a seal of passphrase cannot be asked again"),
+        ('seal = "env:KEY", seal_max_age = "1h"', "a seal of env cannot be asked again"),
+    ],
+)
+def test_what_is_no_age_of_a_seal(tmp_path: Path, vault: str, message: str) -> None:
+    found = problem(tmp_path, f"vault = {{ {vault} }}")
+    assert (found.key, found.message) == ("vault.seal_max_age", message)
+
+
 @pytest.mark.parametrize(
     ("seal", "message", "remedy"),
     [
