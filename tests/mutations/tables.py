@@ -9,6 +9,7 @@ from tests.mutations.moving import MOVING
 from tests.mutations.mutation import Table
 from tests.mutations.refreshing import REFRESHING
 from tests.mutations.sealing import SEALING
+from tests.mutations.seals import SEALS
 from tests.mutations.serving import SERVING
 from tests.mutations.sharing import SHARING
 from tests.mutations.storing import STORING
@@ -25,4 +26,5 @@ TABLES: Final[tuple[Table, ...]] = (
     SEALING,
     AUDITING,
     MOVING,
+    SEALS,
 )
