@@ -67,8 +67,8 @@ JOURNAL: Final = Table(
         ),
         (
             "an answer is found for its generation",
-            "if (one.account_id, one.generation) == wanted",
-            "if one.account_id == account_id",
+            "if (record.account_id, record.generation) == (account_id, generation):",
+            "if record.account_id == account_id:",
             _JOURNAL,
         ),
         (

@@ -144,8 +144,8 @@ _CHANGE: Final = of(
     ),
     (
         "a root key that opens nothing is not wrapped anew",
-        "    open_with_root(root_key, keys.store_id, keys.data_keys)  # it is the root key of this store\n",
-        "",
+        "    vault = open_with_root(root_key, keys.store_id, keys.data_keys)\n",
+        "    vault = Vault(keys.store_id, root_key, {1: bytes(32)})\n",
         _CHANGES,
     ),
     (
