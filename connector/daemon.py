@@ -102,16 +102,7 @@ class Daemon:
     async def _serve(
         self, runtime: Runtime, tcp: list[socket.socket], unix: list[socket.socket]
     ) -> None:
-        vault = self._settings.vault
-        if forget_key(vault.seal_kind, vault.seal_name):
-            message = (
-                "the root key's seal is an environment variable, which whatever starts this"
-                " process keeps and the same user can read; a systemd credential is safer"
-            )
-            logger.warning(message, extra={"action": "seal.environment"})
-        if self._settings.notify.urls or self._settings.notify.command:
-            message = "[notify] is set, but notices are not sent in this version"
-            logger.warning(message, extra={"action": "notify.unavailable"})
+        _forget_and_warn(self._settings)
         for name in self._settings.providers:
             await _check_provider(runtime, name)
         runner = self._runner(runtime)
@@ -142,15 +133,13 @@ class Daemon:
             await self._stop.wait()
             logger.info("stopping", extra={"action": "daemon.stopping"})
         finally:
-            watches = (settling, watching, pruning)
-            for task in watches:
+            for task in (settling, pruning, watching):
                 task.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
+            await asyncio.gather(settling, pruning, watching, return_exceptions=True)
             await refresher.aclose()
             await asyncio.gather(timer.aclose(), starter.aclose())
             for server in servers:
                 await server.aclose()
-
         if self._sealed is not None:
             raise self._sealed
 
@@ -200,6 +189,19 @@ class Daemon:
                 else "set daemon.socket to a short path in a folder of yours"
             )
             raise ConfigurationError([Problem(source, "daemon.socket", message, remedy)]) from None
+
+
+def _forget_and_warn(settings: Settings) -> None:
+    """Drop a key from our environment; warn of what is set and not as good as it looks."""
+    if forget_key(settings.vault.seal_kind, settings.vault.seal_name):
+        message = (
+            "the root key's seal is an environment variable, which whatever starts this"
+            " process keeps and the same user can read; a systemd credential is safer"
+        )
+        logger.warning(message, extra={"action": "seal.environment"})
+    if settings.notify.urls or settings.notify.command:
+        message = "[notify] is set, but notices are not sent in this version"
+        logger.warning(message, extra={"action": "notify.unavailable"})
 
 
 async def _check_provider(runtime: Runtime, name: str) -> None:
