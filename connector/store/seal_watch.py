@@ -94,4 +94,6 @@ class SealWatch:
             return error
         except TimeoutError:
             return VaultSealed(f"{self._seal.description} did not answer within {TIME_LIMIT:g} s")
+        except Exception as error:  # noqa: BLE001 - a seal of somebody else's raises what it likes
+            return VaultSealed(f"{self._seal.description} failed ({type(error).__name__})")
         return None

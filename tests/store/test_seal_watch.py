@@ -135,6 +135,15 @@ async def test_a_seal_that_hangs_is_as_silent(
     assert "did not answer within 0.05 s" in failure.reason
 
 
+async def test_a_seal_that_fails_as_it_should_not_is_as_silent(stores: Stores, time: Time) -> None:
+    class Broken(Remote):
+        def unwrap(self, wrapped: bytes, store_id: str) -> bytes:
+            raise LookupError(wrapped, store_id)
+
+    failure = await watch(stores, Broken(KEY), time).run()
+    assert failure.reason == "the memory of a test failed (LookupError)"
+
+
 async def test_a_database_that_is_away_says_nothing_of_the_seal(
     stores: Stores, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
