@@ -106,7 +106,7 @@ class Runtime:
         )
         self.journal = Journal(settings.vault.journal)
         late_tokens = LateTokenStore(database, vault)
-        self._kept = KeptAnswers(self.journal, self.grants, late_tokens)
+        self.kept = KeptAnswers(self.journal, self.grants, late_tokens)
         self.revoker = Revoker(
             accounts=self.accounts,
             debts=self.revocations,
@@ -124,7 +124,7 @@ class Runtime:
                 store=late_tokens,
                 now=now,
             ),
-            kept=self._kept,
+            kept=self.kept,
             gate=ProviderGate(HaltStore(database), now=now),
             note=self.trail.note,
             now=now,
@@ -183,7 +183,7 @@ class Runtime:
         """Close everything; refreshes and consents under way commit first."""
         await asyncio.gather(self.tokens.aclose(), self.consents.aclose())
         await self._changes.aclose()
-        self._kept.close()
+        self.kept.close()
         self.marks.close()
         await self.seal_counts.aclose()
         await self.trail.aclose()

@@ -87,17 +87,22 @@ class _Import:
         runtime = self._runtime
         providers = runtime.settings.providers
         unlocked, checked = self._check(identity)
-        importing = VaultImport(
-            runtime.database,
-            runtime.vault,
-            runtime.marks,
-            lambda name: name not in providers or rotates(providers[name]),
-            runtime.seal_counts,
-        )
-        present = await importing.present(checked)
+
+        def importing() -> VaultImport:
+            return VaultImport(
+                runtime.database,
+                runtime.vault,
+                runtime.marks,
+                lambda name: name not in providers or rotates(providers[name]),
+                runtime.seal_counts,
+                self._waiting(),
+            )
+
+        await self._replay(await importing().present(checked))
+        present = await importing().present(checked)
         is_replacing = self._decide(present, choice)
         with self._converted():
-            imported = await importing.write(
+            imported = await importing().write(
                 self._reader(unlocked),
                 checked,
                 present,
@@ -107,6 +112,22 @@ class _Import:
         _tell(imported, checked, sorted(checked.providers - providers.keys()))
         if checked.head.get("store_id") != runtime.vault.store_id:
             _warn_of_two(checked)
+
+    async def _replay(self, present: "Present") -> None:
+        """Write what waits in the journal for accounts that are here: it is newer than they are.
+
+        Raises:
+            TemporarilyUnavailable: it cannot be written now.
+        """
+        waiting = self._waiting()
+        for one in present.by_id.values():
+            account = await self._runtime.accounts.get(one.name) if waiting else None
+            if account is not None and (account.id, account.generation) in waiting:
+                await self._runtime.kept.replay(account)
+
+    def _waiting(self) -> set[tuple[str, int]]:
+        records = self._runtime.journal.waiting()
+        return {(record.account_id, record.generation) for record in records}
 
     def _check(self, identity: str | None) -> "tuple[Unlocked, Checked]":
         from connector.store.export_check import check_export

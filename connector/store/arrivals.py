@@ -9,7 +9,7 @@ restoration of a database (CHECKLIST 80).
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from connector.account import HELD, Attempt, Trouble
@@ -38,14 +38,21 @@ class Arrivals:
         vault: seals their tokens.
         marks: how far tokens had come that were written on this host.
         rotates: tells of a provider whether its refresh tokens are spent by their use.
+        waiting: answers in this host's journal: identifiers and generations of their accounts.
     """
 
     def __init__(
-        self, vault: Vault, marks: GenerationMarks, rotates: Callable[[str], bool]
+        self,
+        vault: Vault,
+        marks: GenerationMarks,
+        rotates: Callable[[str], bool],
+        waiting: Iterable[tuple[str, int]] = (),
     ) -> None:
         self._vault = vault
         self._marks = marks
         self._rotates = rotates
+        # what is kept of another vault cannot be opened here; it shows that newer tokens were given
+        self._kept = {account_id: generation + 1 for account_id, generation in sorted(waiting)}
 
     def stand(
         self, account: ExportedAccount, present: Present, now: float
@@ -59,6 +66,7 @@ class Arrivals:
         """
         here = present.by_id.get(account.id)
         noted = self._marks.newer(account.id, account.generation) or account.generation
+        noted = max(noted, self._kept.get(account.id, 0))
         highest = max(account.generation, noted, here.generation if here else 0)
         minted_at = account.terms.minted_at if account.terms else 0.0
         is_older = noted > account.generation

@@ -64,6 +64,7 @@ class VaultImport:
         marks: how far tokens had come that were written on this host.
         rotates: tells of a provider whether its refresh tokens are spent by their use.
         counts: of the values that are sealed.
+        waiting: answers in this host's journal, see `Arrivals`.
 
     Attributes:
         arrivals: says what accounts become here.
@@ -76,12 +77,13 @@ class VaultImport:
         marks: GenerationMarks,
         rotates: Callable[[str], bool],
         counts: SealCounts | None = None,
+        waiting: Iterable[tuple[str, int]] = (),
     ) -> None:
         self._database = database
         self._vault = vault
         self._marks = marks
         self._counts = counts
-        self.arrivals = Arrivals(vault, marks, rotates)
+        self.arrivals = Arrivals(vault, marks, rotates, waiting)
         self._debts = RevocationStore(database, vault, AccountStore(database, vault))
 
     async def present(self, checked: Checked) -> Present:

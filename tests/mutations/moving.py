@@ -136,6 +136,12 @@ _ARRIVALS: Final = of(
         f"{_STORE}::TestOlder::test_it_is_held_where_a_mark_says_so",
     ),
     (
+        "an export that is older than what a journal holds is held",
+        "        noted = max(noted, self._kept.get(account.id, 0))\n",
+        "",
+        f"{_COMMANDS}::test_what_was_kept_for_a_vault_that_is_lost_shows_a_spent_token",
+    ),
+    (
         "what was sent here last stays known after an import",
         "        return replace(here, fence=0) if is_same and is_later else attempt\n",
         "        return attempt\n",
@@ -167,6 +173,15 @@ _IMPORT: Final = of(
         "            self._marks.note(account_id, generation)\n",
         "            pass\n",
         f"{_STORE}::TestOlder::test_it_is_held_where_a_mark_says_so",
+    ),
+)
+_COMMAND: Final = of(
+    "connector/cli/vault_import.py",
+    (
+        "what waits in the journal is written before its account is replaced",
+        "                await self._runtime.kept.replay(account)\n",
+        "                pass\n",
+        f"{_COMMANDS}::test_what_waits_in_the_journal_is_newer_than_an_import",
     ),
 )
 _HELD: Final = of(
@@ -209,6 +224,7 @@ MOVING: Final = Table(
         *_SNAPSHOT,
         *_ARRIVALS,
         *_IMPORT,
+        *_COMMAND,
         *_HELD,
         *_ACCOUNTS,
         *_BROUGHT_ACCOUNTS,

@@ -365,12 +365,11 @@ def test_providers_that_are_not_configured_are_named(move: Move) -> None:
     assert "there is no [providers.acme] in the configuration" in move.here.err
 
 
-def test_what_waits_in_the_journal_is_exported(move: Move) -> None:
-    """An export without the newest token would be worse than none."""
+def keep(move: Move) -> None:
+    """Have an answer wait in the journal."""
     bench = move.here.bench
-    bench.connect_apart()
 
-    async def keep() -> Path:
+    async def work() -> None:
         async with bench.runtime() as runtime:
             account = await runtime.accounts.require(ACCOUNT)
             write = runtime.grants.renewal(account, some_tokens("kept"))
@@ -380,12 +379,46 @@ def test_what_waits_in_the_journal_is_exported(move: Move) -> None:
         journal = Journal(runtime.settings.vault.journal)
         journal.keep(record)
         journal.close()
-        return journal.folder
 
-    run_apart(keep)
+    run_apart(work)
+
+
+def test_what_waits_in_the_journal_is_exported(move: Move) -> None:
+    """An export without the newest token would be worse than none."""
+    move.here.bench.connect_apart()
+    keep(move)
     assert move.export() == 0
     assert f"{ACCOUNT}: with the answer that waits in the journal" in move.here.err
     assert "refresh-kept" in json.dumps(move.lines())
+
+
+def test_what_waits_in_the_journal_is_newer_than_an_import(move: Move) -> None:
+    """It is written before its account is replaced, whose token it shows to be spent."""
+    move.here.bench.connect_apart()
+    assert move.export() == 0
+    keep(move)
+    identity = ("--identity", str(move.key))
+    assert move.here.run("vault", "import", str(move.file), *identity, "--skip") == 0
+    assert move.export(move.file.with_name("second")) == 0
+    assert "waits in the journal" not in move.here.err
+    move.file.with_name("second").replace(move.file)
+    assert "refresh-kept" in json.dumps(move.lines()), "it was written"
+
+
+def test_what_was_kept_for_a_vault_that_is_lost_shows_a_spent_token(move: Move) -> None:
+    """Nobody can open it any more, and the token of the export is not sent without asking."""
+    bench = move.here.bench
+    bench.connect_apart(is_expired=True)
+    assert move.export() == 0
+    keep(move)
+    for name in ("vault.db", "root.key"):
+        (bench.folder / name).unlink()
+    assert move.here.run("init") == 0
+    identity = ("--identity", str(move.key))
+    assert move.here.run("vault", "import", str(move.file), *identity) == 0
+    assert f"{ACCOUNT}: held" in move.here.err
+    assert move.here.run("token", ACCOUNT) == 4
+    assert bench.refreshes == 0
 
 
 def test_what_does_not_open_is_named_and_the_rest_is_exported(move: Move) -> None:
