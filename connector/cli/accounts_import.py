@@ -65,6 +65,7 @@ async def _import(
 ) -> "list[Entry]":
     from connector.consent.account_import import AccountImport, read_problems
     from connector.consent.accounts_file import read_accounts_file
+    from connector.store.audit_entry import Entry
     from connector.store.brought_accounts import BroughtAccounts
 
     problems: list[tuple[int, str, str]] = []
@@ -80,6 +81,8 @@ async def _import(
         raise read_problems(file, problems)
     if entries:
         await importing.write(entries)
+        detail = {"file": file, "format": "tokens"}
+        runtime.trail.note(Entry(event="vault.imported", count=len(entries), detail=detail))
     return entries
 
 

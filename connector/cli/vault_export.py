@@ -40,9 +40,9 @@ def export(file: str, recipient: tuple[str, ...], config: str | None) -> None:
     CONNECTOR_EXPORT_PASSPHRASE. FILE is made, 0600, and never overwritten; - is standard output.
 
     Programs go on meanwhile. An export is as good as its age: a refresh token that is used after it
-    was written may be replaced. To move, stop every process of this vault first. Leases and
-    consents under way are not in it. What does not open is named on standard error and left out,
-    and the exit status is 5.
+    was written may be replaced. To move, stop every process of this vault first. Leases,
+    consents under way and the audit trail are not in it. What does not open is named on standard
+    error and left out, and the exit status is 5.
     """
     settings = load(config)
     if file != STANDARD:
@@ -51,10 +51,16 @@ def export(file: str, recipient: tuple[str, ...], config: str | None) -> None:
         raise click.UsageError("an export is no text: name a FILE, or let - lead into one")
     chosen = recipients(recipient)
 
+    from connector.store.audit_entry import Entry
+
     async def work() -> "Exported":
         async with opened(settings) as runtime:
             with _sink(file) as sink:
-                return await _export(runtime, sink, chosen)
+                exported = await _export(runtime, sink, chosen)
+            count = exported.counts.get("account", 0)
+            detail = {"file": file, "format": "age"}
+            runtime.trail.note(Entry(event="vault.exported", count=count, detail=detail))
+            return exported
 
     _tell(run_async(work()), file)
 

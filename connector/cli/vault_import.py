@@ -81,6 +81,7 @@ class _Import:
             ConfigurationError: everything that is wrong with the file.
             Refused: there are accounts already, and nobody decided about them.
         """
+        from connector.store.audit_entry import Entry
         from connector.store.vault_import import VaultImport
         from connector.token_source.gone_back import rotates
 
@@ -109,6 +110,9 @@ class _Import:
                 is_replacing=is_replacing,
                 now=runtime.now(),
             )
+        detail = {"file": self._file, "format": "age"}
+        count = imported.counts["account"]
+        runtime.trail.note(Entry(event="vault.imported", count=count, detail=detail))
         _tell(imported, checked, sorted(checked.providers - providers.keys()))
         if checked.head.get("store_id") != runtime.vault.store_id:
             _warn_of_two(checked)

@@ -96,6 +96,22 @@ def test_moved_it_goes_on_elsewhere(move: Move) -> None:
     assert move.here.run("refresh", ACCOUNT) in {3, 4}, "its token is spent"
 
 
+def test_the_audit_trail_has_it(move: Move) -> None:
+    """CHECKLIST 123; and the accounts of another program."""
+    move.here.bench.connect_apart()
+    assert move.export() == 0
+    assert move.import_() == 0
+    tokens = move.file.with_name("tokens.csv")
+    tokens.write_text("provider,account,refresh_token\nacme,acme/brought,r\n")
+    assert move.run_there("accounts", "import", str(tokens)) == 0
+    assert move.here.run("audit", "--event", "vault", "--json") == 0
+    (row,) = [row for row in json.loads(move.here.out) if row["event"] == "vault.exported"]
+    assert (row["count"], row["detail"]) == (1, {"file": str(move.file), "format": "age"})
+    assert move.run_there("audit", "--event", "vault", "--json") == 0
+    rows = [row for row in json.loads(move.here.out) if row["event"] == "vault.imported"]
+    assert [(row["count"], row["detail"]["format"]) for row in rows] == [(1, "age"), (1, "tokens")]
+
+
 def test_the_age_tool_opens_it(move: Move) -> None:
     token = move.here.bench.connect_apart()
     assert move.export() == 0
@@ -126,7 +142,8 @@ class TestFile:
         finally:
             os.umask(old)
         assert stat.S_IMODE(move.file.stat().st_mode) == 0o600
-        assert names(move.file.parent) - before <= {"vault.age", "vault.db-wal", "vault.db-shm"}
+        of_the_vault = {"vault.db-wal", "vault.db-shm", "vault.db.journals"}
+        assert names(move.file.parent) - before - of_the_vault == {"vault.age"}
 
     def test_it_is_never_written_over_another_one(self, move: Move) -> None:
         move.file.write_text("precious")
