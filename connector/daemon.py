@@ -25,6 +25,7 @@ from connector.settings import Settings
 from connector.store.seal_watch import SealWatch
 from connector.vault.environment import forget_key
 from connector.web.app import make_app
+from connector.web.known_keys import KnownKeys
 from connector.web.run_starter import RunStarter
 from connector.web.server import PortTaken, Server, TrustedPeer, bind_loopback, bind_unix
 
@@ -107,7 +108,8 @@ class Daemon:
             await _check_provider(runtime, name)
         runner = self._runner(runtime)
         starter = RunStarter(runner)
-        app = make_app(runtime, starter)
+        keys = KnownKeys(runtime.api_keys, now=runtime.now)
+        app = make_app(runtime, starter, keys)
         servers = [Server(app, tcp)]
         if unix:
             servers.append(Server(TrustedPeer(app), unix))
@@ -140,6 +142,7 @@ class Daemon:
             await asyncio.gather(timer.aclose(), starter.aclose())
             for server in servers:
                 await server.aclose()
+            await keys.aclose()
         if self._sealed is not None:
             raise self._sealed
 

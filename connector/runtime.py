@@ -22,6 +22,7 @@ from connector.seal_kinds import NotASeal
 from connector.secret import Secret
 from connector.settings import Settings
 from connector.store.accounts import AccountStore
+from connector.store.api_keys import ApiKeyStore
 from connector.store.audit import AuditStore
 from connector.store.audit_entry import Actor, Entry, acting, process_actor
 from connector.store.audit_mark import AuditMark
@@ -94,6 +95,7 @@ class Runtime:
         self.grants = GrantStore(database, vault, self.marks, self.seal_counts)
         self.revocations = RevocationStore(database, vault, self.accounts)
         self.runs = RunStore(database)
+        self.api_keys = ApiKeyStore(database)
         self.due = DueStore(database, vault)
         self._changes = ChangeWatch(database)
         self.directory = ProviderDirectory(

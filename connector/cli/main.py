@@ -35,6 +35,7 @@ COMMANDS: Final = {
         "Show, verify and rotate the vault's keys; change its seal; export and import it.",
     ),
     "audit": ("audit", "Show who did what with which account; verify the trail."),
+    "keys": ("keys", "Make, list and revoke the API keys of the daemon."),
     "serve": ("serve", "Run the daemon: HTTP API and scheduled jobs."),
     "doctor": ("doctor", "Check everything and say what to do."),
     "demo": ("demo", "See the whole story on this machine, in under a minute."),

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-ActorKind = Literal["uid", "job", "peer"]
+ActorKind = Literal["uid", "job", "key", "peer"]
 
 #: Every event, and what it says. A row with another one is written by a newer program.
 EVENTS: Final = {
@@ -35,6 +35,8 @@ EVENTS: Final = {
     "vault.seal_changed": "the root key was moved to another seal",
     "vault.exported": "the vault was exported",
     "vault.imported": "accounts were imported",
+    "key.created": "an API key was made",
+    "key.revoked": "an API key was revoked",
     "value.unreadable": "a sealed value does not open",
     "access.refused": "requests to the daemon were refused; `count` times within the interval",
     "audit.pruned": "rows of this trail were removed as too old; `count` of them",
@@ -43,6 +45,7 @@ EVENTS: Final = {
 #: The only names that a detail may have.
 DETAILS: Final = frozenset(
     {
+        "accounts",
         "attempt",
         "before",
         "consent",
@@ -61,6 +64,7 @@ DETAILS: Final = frozenset(
         "place",
         "provider",
         "rotation",
+        "scopes",
         "seal",
         "status",
         "up_to",
@@ -74,9 +78,9 @@ class Actor:
     """Who did something, as far as can be told.
 
     Attributes:
-        kind: ``uid``: a user of this host; ``job``: a job of the configuration; ``peer``: the
-            address of somebody who is not known.
-        name: the number, the job's name, or the address.
+        kind: ``uid``: a user of this host; ``job``: a job of the configuration; ``key``: the holder
+            of an API key; ``peer``: the address of somebody who is not known.
+        name: the number, the name of job or key, or the address.
         through: what it was done with, in the words of whoever did it: no proof.
     """
 

@@ -8,6 +8,7 @@ interrupted: of an owner on another host, or in another PID namespace, nothing e
 
 import json
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -150,29 +151,56 @@ class RunStore:
         async with self._database.write() as connection:
             await connection.execute(update(RunRow).where(col(RunRow.id) == run.id).values(values))
 
+    async def accounts(self) -> frozenset[str]:
+        """Give the names of the accounts that have runs."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(col(RunRow.account)).distinct())
+            return frozenset(found.scalars())
+
     async def history(
-        self, job: str | None, *, account: str | None = None, limit: int
+        self,
+        job: str | None,
+        *,
+        account: str | None = None,
+        accounts: Collection[str] | None = None,
+        limit: int,
     ) -> list[Run]:
-        """Give the last runs, of one job or account where they are named, the newest first."""
+        """Give the last runs, the newest first.
+
+        Args:
+            job: only of this one.
+            account: only of this one.
+            accounts: only of these.
+            limit: how many at most.
+        """
         newest_first = (col(RunRow.started_at).desc(), col(RunRow.id))
         statement = select(RunRow).order_by(*newest_first).limit(limit)
         if job is not None:
             statement = statement.where(col(RunRow.job) == job)
         if account is not None:
             statement = statement.where(col(RunRow.account) == account)
+        if accounts is not None:
+            statement = statement.where(col(RunRow.account).in_(accounts))
         async with self._database.read() as connection:
             return [_read_run(row) for row in await connection.execute(statement)]
 
-    async def latest(self) -> dict[str, Run]:
-        """Give the last run of each job, however long ago it was."""
+    async def latest(self, accounts: Collection[str] | None = None) -> dict[str, Run]:
+        """Give the last run of each job, however long ago it was.
+
+        Args:
+            accounts: only of these.
+        """
+        of_these = () if accounts is None else (col(RunRow.account).in_(accounts),)
         last = (
             select(col(RunRow.job).label("job"), func.max(col(RunRow.started_at)).label("at"))
+            .where(*of_these)
             .group_by(col(RunRow.job))
             .subquery()
         )
         statement = (
             select(RunRow)
             .join(last, (col(RunRow.job) == last.c.job) & (col(RunRow.started_at) == last.c.at))
+            .where(*of_these)
             .order_by(col(RunRow.id).desc())
         )
         async with self._database.read() as connection:

@@ -159,6 +159,22 @@ class RevocationRow(SQLModel, table=True):
     last_error: str | None = Field(default=None, sa_type=ForeignText)
 
 
+class ApiKeyRow(SQLModel, table=True):
+    """A key of the daemon's API; see `api_key`."""
+
+    __tablename__ = "api_key"
+
+    id: str = Field(primary_key=True)
+    name: str = Field(unique=True)
+    digest: bytes
+    accounts: str  # globs, joined by spaces
+    scopes: str  # likewise
+    created_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    last_used_at: float | None = None
+
+
 class MetadataRow(SQLModel, table=True):
     """Discovered metadata of an authorization server, pinned."""
 

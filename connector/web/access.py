@@ -1,20 +1,24 @@
 """Who may call: checked before any route is looked at, and refused by default.
 
 A request must name a host that is ours (a page that was bound to our address by DNS names its own),
-must not come from another site's page, and must come from a peer that we trust: over the Unix
-socket, which only this user can open. Over TCP an API key is needed; until there are keys, only the
-paths that need none are served there (CHECKLIST 142 to 145).
+must not come from another site's page, and must come from a caller whom we know: this user, over
+the Unix socket, which nobody else can open; over TCP whoever presents an API key, in the header and
+nowhere else (CHECKLIST 142 to 147). What a caller may do is the routes' business, see `caller`.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.consent import redirect_path
+from connector.errors import TemporarilyUnavailable
 from connector.store.audit_entry import Actor, acting_as
-from connector.web.peer import actor_of_stranger
+from connector.web.caller import KEY, Caller
+from connector.web.known_keys import KnownKeys
+from connector.web.peer import actor_of_key, actor_of_stranger
 from connector.web.problems import problem
 from connector.web.redirection import raw_path
 
@@ -37,7 +41,13 @@ _FOREIGN_PAGE: Final = _Refusal(
     403, "forbidden", "the request comes from another site's page", "foreign_page"
 )
 _NO_KEY: Final = _Refusal(
-    401, "unauthorized", "over TCP an API key is needed; use the Unix socket", "no_key"
+    401,
+    "unauthorized",
+    "over TCP an API key is needed (Authorization: Bearer …); or use the Unix socket",
+    "no_key",
+)
+_BAD_KEY: Final = _Refusal(
+    401, "unauthorized", "the API key is none that is good: connector keys lists them", "bad_key"
 )
 
 
@@ -47,6 +57,7 @@ class AccessCheck:
     Args:
         app: the application.
         hosts: what a ``Host`` header over TCP may say.
+        keys: finds the API key of a caller.
         redirect_uris: where providers send the person's browser.
         on_refusal: is told who was refused, and why in a word.
     """
@@ -55,11 +66,13 @@ class AccessCheck:
         self,
         app: ASGIApp,
         hosts: Iterable[str],
+        keys: KnownKeys,
         redirect_uris: Iterable[str],
         on_refusal: Callable[[Actor, str], None],
     ) -> None:
         self._on_refusal = on_refusal
         self._app = app
+        self._keys = keys
         self._hosts = frozenset(hosts)
         self._callbacks = frozenset(map(redirect_path, redirect_uris))
 
@@ -68,30 +81,55 @@ class AccessCheck:
         if scope["type"] != "http":
             return
         if scope.get("connector.trusted_peer"):
-            await self._app(scope, receive, send)
+            await self._app({**scope, KEY: Caller()}, receive, send)
             return
-        actor, refusal = actor_of_stranger(scope), self._refusal(scope)
-        if refusal is None:
-            with acting_as(actor):
+        headers = Headers(scope=scope)
+        stranger = actor_of_stranger(scope)
+        refusal, is_open = self._refusal(scope, headers)
+        if refusal is None and is_open:
+            with acting_as(stranger):
                 await self._app(scope, receive, send)
             return
-        self._on_refusal(actor, refusal.outcome)
-        await problem(refusal.status, refusal.name, refusal.detail)(scope, receive, send)
+        if refusal is None:
+            try:
+                key = await self._keys.find(_bearer(headers))
+            except TemporarilyUnavailable as error:
+                wait = {"Retry-After": "5"}
+                answer = problem(503, error.problem_type(), str(error), headers=wait)
+                await answer(scope, receive, send)
+                return
+            if key is not None:
+                holder = actor_of_key(key.name)
+                caller = Caller(key=key, refused=partial(self._on_refusal, holder))
+                with acting_as(holder):
+                    await self._app({**scope, KEY: caller}, receive, send)
+                return
+            refusal = _BAD_KEY if headers.get("authorization") else _NO_KEY
+        self._on_refusal(stranger, refusal.outcome)
+        challenge = {"WWW-Authenticate": 'Bearer realm="connector"'}
+        more = challenge if refusal.status == 401 else None
+        answer = problem(refusal.status, refusal.name, refusal.detail, headers=more)
+        await answer(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> _Refusal | None:
-        headers = Headers(scope=scope)
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[_Refusal | None, bool]:
+        """Give the refusal of what no page of ours sent; and whether the path needs no key."""
         if headers.get("host") not in self._hosts:
-            return _FOREIGN_HOST
+            return _FOREIGN_HOST, False
         path: str = scope["path"]
         is_callback = raw_path(scope) in self._callbacks or path.startswith("/callback/")
         # contentless: the liveness of the daemon
         is_open = path == "/healthz" or is_callback or path.startswith(OPEN_PREFIXES)
         # a provider sends the person's browser from its own site to the redirect URI
         if not is_callback and not _is_own_page(headers, self._hosts):
-            return _FOREIGN_PAGE
-        if not is_open:
-            return _NO_KEY
-        return None
+            return _FOREIGN_PAGE, False
+        return None, is_open
+
+
+def _bearer(headers: Headers) -> str:
+    """Give the key that a request presents; nothing where there are several, or none."""
+    values = headers.getlist("authorization")
+    scheme, _, value = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+    return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def _is_own_page(headers: Headers, hosts: frozenset[str]) -> bool:

@@ -6,8 +6,11 @@ from starlette.routing import Route
 
 from connector.account_name import check_account_name
 from connector.accounts_view import account_view, rfc3339
+from connector.api_key import ADMIN
+from connector.errors import UnknownAccount
 from connector.runtime import Runtime
 from connector.web.body import UnusableBody, read_object
+from connector.web.caller import ANY, caller_of, route
 from connector.web.connect_link import ConnectLinks
 
 
@@ -26,16 +29,17 @@ class Api:
     def routes(self) -> list[Route]:
         """Give the routes; that of one account comes last, since names hold slashes."""
         return [
-            Route("/v1/accounts", self.accounts, methods=["GET"]),
-            Route("/v1/consents", self.begin_consent, methods=["POST"]),
-            Route("/v1/accounts/{account:path}/revoke", self.revoke, methods=["POST"]),
-            Route("/v1/accounts/{account:path}", self.account, methods=["GET"]),
+            route("/v1/accounts", self.accounts, ANY, methods=["GET"]),
+            route("/v1/consents", self.begin_consent, "consent:create", methods=["POST"]),
+            route("/v1/accounts/{account:path}/revoke", self.revoke, ADMIN, methods=["POST"]),
+            route("/v1/accounts/{account:path}", self.account, ANY, methods=["GET"]),
         ]
 
-    async def accounts(self, _request: Request) -> Response:
-        """List all accounts."""
+    async def accounts(self, request: Request) -> Response:
+        """List the accounts that the caller may see."""
+        caller = caller_of(request.scope)
         accounts = await self._runtime.accounts.all()
-        return JSONResponse([account_view(account) for account in accounts])
+        return JSONResponse([account_view(one) for one in accounts if caller.sees(one.name)])
 
     async def account(self, request: Request) -> Response:
         """Show one account."""
@@ -72,6 +76,10 @@ class Api:
             check_account_name(account)
         except ValueError as error:
             raise UnusableBody(400, "bad-request", str(error)) from None
+        caller = caller_of(request.scope)
+        if not caller.sees(account):
+            caller.refused("not_theirs")
+            raise UnknownAccount(account)
         if provider not in self._runtime.settings.providers:
             raise UnusableBody(400, "bad-request", f"there is no provider {provider!r}")
         started, url = await self._links.make(provider, account)

@@ -14,8 +14,10 @@ from connector.runtime import Runtime
 from connector.web.access import AccessCheck
 from connector.web.api import Api
 from connector.web.body import UnusableBody
+from connector.web.caller import ANY, route
 from connector.web.connect_link import ConnectLinks
 from connector.web.job_runs import JobRuns
+from connector.web.known_keys import KnownKeys
 from connector.web.openapi import openapi
 from connector.web.problems import answer_error, problem
 from connector.web.redirection import Redirection
@@ -26,12 +28,13 @@ from connector.web.tokens import Tokens
 logger = logging.getLogger(__name__)
 
 
-def make_app(runtime: Runtime, starter: RunStarter) -> Starlette:
+def make_app(runtime: Runtime, starter: RunStarter, keys: KnownKeys) -> Starlette:
     """Make the application of a daemon.
 
     Args:
         runtime: the daemon's objects.
         starter: begins runs that are asked for.
+        keys: with which programs may call over TCP.
     """
     daemon = runtime.settings.daemon
     providers = runtime.settings.providers
@@ -53,8 +56,8 @@ def make_app(runtime: Runtime, starter: RunStarter) -> Starlette:
     return Starlette(
         routes=[
             Route("/healthz", _alive, methods=["GET"]),
-            Route("/readyz", ready, methods=["GET"]),
-            Route("/openapi.json", _describe, methods=["GET"]),
+            route("/readyz", ready, ANY, methods=["GET"]),
+            route("/openapi.json", _describe, ANY, methods=["GET"]),
             *Tokens(runtime).routes(),
             *Api(runtime, links).routes(),
             *JobRuns(runtime, starter).routes(),
@@ -66,6 +69,7 @@ def make_app(runtime: Runtime, starter: RunStarter) -> Starlette:
             Middleware(
                 AccessCheck,
                 hosts=hosts,
+                keys=keys,
                 redirect_uris=redirect_uris,
                 on_refusal=refusals.note,
             ),

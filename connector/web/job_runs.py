@@ -12,6 +12,7 @@ from connector.account import Account, Active, ConsentRequired
 from connector.runtime import Runtime
 from connector.settings import JobSettings
 from connector.web.body import UnusableBody, read_object
+from connector.web.caller import Caller, caller_of, route
 from connector.web.job_views import job_view, run_view
 from connector.web.problems import problem
 from connector.web.run_starter import RunStarter
@@ -38,14 +39,15 @@ class JobRuns:
     def routes(self) -> list[Route]:
         """Give the routes."""
         return [
-            Route("/v1/jobs", self.jobs, methods=["GET"]),
-            Route("/v1/jobs/{job}/runs", self.start, methods=["POST"]),
-            Route("/v1/runs", self.runs, methods=["GET"]),
+            route("/v1/jobs", self.jobs, "jobs:run", methods=["GET"]),
+            route("/v1/jobs/{job}/runs", self.start, "jobs:run", methods=["POST"]),
+            route("/v1/runs", self.runs, "jobs:run", methods=["GET"]),
         ]
 
-    async def jobs(self, _request: Request) -> Response:
-        """List the jobs of the configuration, each with its last run."""
-        latest, paused = await self._runtime.runs.latest(), await self._runtime.runs.paused()
+    async def jobs(self, request: Request) -> Response:
+        """List the jobs of the configuration, each with its last run that the caller may see."""
+        seen = await self._seen_by(caller_of(request.scope))
+        latest, paused = await self._runtime.runs.latest(seen), await self._runtime.runs.paused()
         now = self._runtime.now()
         views = [
             job_view(job, latest.get(name), is_paused=name in paused, now=now)
@@ -61,7 +63,10 @@ class JobRuns:
         if not 1 <= limit <= MOST_RUNS:
             return problem(400, "bad-request", f"limit must be a number from 1 to {MOST_RUNS}")
         runs = await self._runtime.runs.history(
-            query.get("job"), account=query.get("account"), limit=limit
+            query.get("job"),
+            account=query.get("account"),
+            accounts=await self._seen_by(caller_of(request.scope)),
+            limit=limit,
         )
         return JSONResponse([run_view(run) for run in runs])
 
@@ -79,7 +84,7 @@ class JobRuns:
         if unknown:
             detail = f"{unknown[0]!r} is not known here: account and since are"
             raise UnusableBody(400, "bad-request", detail)
-        accounts = await self._select(job, only)
+        accounts = await self._select(job, only, caller_of(request.scope))
         if not accounts:
             detail = f"job {name} selects no account: connect one first"
             return problem(409, "no-account", detail, members={"job": name})
@@ -94,8 +99,14 @@ class JobRuns:
         ]
         return JSONResponse({"job": name, "runs": runs}, status_code=202)
 
-    async def _select(self, job: JobSettings, name: str | None) -> list[Account]:
-        """Give the active accounts to run for.
+    async def _seen_by(self, caller: Caller) -> frozenset[str] | None:
+        """Give the accounts with runs that a caller may see; None: all."""
+        if caller.key is None:
+            return None
+        return frozenset(filter(caller.sees, await self._runtime.runs.accounts()))
+
+    async def _select(self, job: JobSettings, name: str | None, caller: Caller) -> list[Account]:
+        """Give the active accounts to run for, of those that the caller may see.
 
         Raises:
             UnknownAccount: the one that is named does not exist, or the job does not select it.
@@ -103,7 +114,10 @@ class JobRuns:
         """
         runner = self._starter.runner
         if name is None:
-            selected = await runner.accounts_of(job)
+            selected = [one for one in await runner.accounts_of(job) if caller.sees(one.name)]
+        elif not caller.sees(name):
+            caller.refused("not_theirs")
+            raise errors.UnknownAccount(name)
         else:
             selected = [await runner.require_account(job, name)]
         active = [one for one in selected if isinstance(one.state, Active)]

@@ -23,11 +23,16 @@ def openapi() -> Json:
         "info": {
             "title": "Connector",
             "version": __version__,
-            "description": "Over TCP an API key is needed, except for /healthz and the pages of a "
-            "consent; over the Unix socket the same user needs none. No request waits for a person",
+            "description": "Over TCP an API key is needed (Authorization: Bearer), except for "
+            "/healthz and the pages of a consent; over the Unix socket the same user needs none. "
+            "To a key, accounts that are not its own do not exist. No request waits for a person",
         },
         "paths": _service_paths() | _account_paths() | _job_paths() | _page_paths(),
-        "components": {"schemas": _schemas()},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{"key": []}, {}],
     }
 
 
@@ -93,7 +98,7 @@ def _account_paths() -> Json:
             "post": _operation(
                 "Make a link that leads a person to consent",
                 {"200": ("Link, single use and expiring", _json(_ref("ConnectLink")))},
-                (400, 401, 403, 413, 415, 500, 502, 503),
+                (400, 401, 403, 404, 413, 415, 500, 502, 503),
             )
             | {"requestBody": {"required": True, "content": _json(_ref("ConsentWish"))}},
         },

@@ -47,6 +47,16 @@ def actor_of_stranger(scope: Scope) -> Actor:
     return _stranger((scope.get("client") or ("unknown", 0))[0])
 
 
+def actor_of_key(name: str) -> Actor:
+    """Give the holder of an API key."""
+    return _holder(name)
+
+
+@lru_cache(maxsize=256)
+def _holder(name: str) -> Actor:
+    return Actor(kind="key", name=name, through="api")
+
+
 @lru_cache(maxsize=16)
 def _trusted(user: str, through: str) -> Actor:
     return Actor(kind="uid", name=user, through=through)

@@ -9,7 +9,7 @@ from typing import Final
 
 from connector.store.audit_entry import Actor, Entry
 
-#: Addresses that are told apart within an interval.
+#: Addresses, and holders of keys, that are told apart within an interval.
 MOST_PEERS: Final = 10
 _OTHERS: Final = Actor(kind="peer", name="others", through="tcp")
 

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from connector.oauth.token import AccessToken
 from connector.runtime import Runtime
+from connector.web.caller import route
 from connector.web.problems import problem
 
 
@@ -25,8 +26,10 @@ class Tokens:
     def routes(self) -> list[Route]:
         """Give the routes."""
         return [
-            Route("/v1/accounts/{account:path}/token", self.get, methods=["GET"]),
-            Route("/v1/accounts/{account:path}/refresh", self.refresh, methods=["POST"]),
+            route("/v1/accounts/{account:path}/token", self.get, "token:read", methods=["GET"]),
+            route(
+                "/v1/accounts/{account:path}/refresh", self.refresh, "token:read", methods=["POST"]
+            ),
         ]
 
     async def get(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.mutations.access import ACCESS
 from tests.mutations.answers import ANSWERS
 from tests.mutations.auditing import AUDITING
 from tests.mutations.journal import JOURNAL
@@ -22,6 +23,7 @@ TABLES: Final[tuple[Table, ...]] = (
     STORING,
     SHARING,
     JOURNAL,
+    ACCESS,
     VAULT,
     SEALING,
     AUDITING,

@@ -21,6 +21,7 @@ from connector.token_source.memory import TokenMemory
 from connector.token_source.releases import Releases
 from connector.token_source.remembered import Remembered
 from connector.web.app import make_app
+from connector.web.known_keys import KnownKeys
 from connector.web.refusals import MOST_PEERS, Refusals
 from connector.web.run_starter import RunStarter
 from connector.web.server import TrustedPeer
@@ -260,7 +261,8 @@ class TestDaemon:
     @pytest.fixture
     def app(self, bench: Workbench, runtime: Runtime) -> Starlette:
         jobs = Jobs(bench, runtime)
-        return make_app(runtime, RunStarter(jobs.make_runner(RuntimeCredentials(runtime))))
+        starter = RunStarter(jobs.make_runner(RuntimeCredentials(runtime)))
+        return make_app(runtime, starter, KnownKeys(runtime.api_keys, now=runtime.now))
 
     @pytest.fixture
     async def unix(self, app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 
 from connector.runtime import Runtime, RuntimeCredentials
 from connector.web.app import make_app
+from connector.web.known_keys import KnownKeys
 from connector.web.run_starter import RunStarter
 from connector.web.server import TrustedPeer
 from tests.unit.jobs.bench import Jobs
@@ -55,7 +56,7 @@ async def starter(runtime: Runtime, jobs: Jobs) -> AsyncIterator[RunStarter]:
 
 @pytest.fixture
 def app(runtime: Runtime, starter: RunStarter) -> Starlette:
-    return make_app(runtime, starter)
+    return make_app(runtime, starter, KnownKeys(runtime.api_keys, now=runtime.now))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from connector.consent import CompletedConsent
 from connector.runtime import Runtime
 from connector.web.app import make_app
+from connector.web.known_keys import KnownKeys
 from connector.web.listener import RedirectListener
 from connector.web.redirection import Work
 from connector.web.run_starter import RunStarter
@@ -103,7 +104,9 @@ class TestDaemon:
     async def browser(
         self, runtime: Runtime, starter: RunStarter
     ) -> AsyncIterator[httpx2.AsyncClient]:
-        transport = httpx2.ASGITransport(app=make_app(runtime, starter))
+        transport = httpx2.ASGITransport(
+            app=make_app(runtime, starter, KnownKeys(runtime.api_keys, now=runtime.now))
+        )
         base = "http://127.0.0.1:8470"
         async with httpx2.AsyncClient(transport=transport, base_url=base) as client:
             yield client

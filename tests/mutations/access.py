@@ -1,0 +1,110 @@
+"""Guards of who may call the daemon, and what they may."""
+
+from typing import Final
+
+from tests.mutations.mutation import Table, of
+
+_KEYS: Final = "tests/unit/test_api_key.py"
+_KNOWN: Final = "tests/unit/web/test_known_keys.py"
+_ACCESS: Final = "tests/unit/web/test_access.py"
+
+_KEY: Final = of(
+    "connector/api_key.py",
+    (
+        "the secret of a key counts",
+        "    return hmac.compare_digest(_digest(secret), known) and key is not None\n",
+        "    return key is not None\n",
+        _KEYS,
+    ),
+    (
+        "nobody's key is no key",
+        "    return hmac.compare_digest(_digest(secret), known) and key is not None\n",
+        "    return hmac.compare_digest(_digest(secret), known)\n",
+        _KEYS,
+    ),
+    (
+        "a revoked key is none",
+        "        return self.revoked_at is None and (",
+        "        return (",
+        (_KEYS, _KNOWN),
+    ),
+    (
+        "a key ends",
+        "(self.expires_at is None or now < self.expires_at)",
+        "True",
+        (_KEYS, _KNOWN),
+    ),
+    (
+        "a key is good for its scopes",
+        "        return scope in self.scopes or ADMIN in self.scopes\n",
+        "        return True\n",
+        (_KEYS, _ACCESS),
+    ),
+)
+
+_CALLER: Final = of(
+    "connector/web/caller.py",
+    (
+        "a route asks for its scope",
+        "        if not caller.may(needs):\n",
+        "        if False:\n",
+        _ACCESS,
+    ),
+    (
+        "an account that is not theirs does not exist",
+        "        if account is not None and not caller.sees(account):\n",
+        "        if False:\n",
+        _ACCESS,
+    ),
+    (
+        "the nearest name of an account is told to no key",
+        "            if caller.key is None:\n                raise\n",
+        "            raise\n",
+        _ACCESS,
+    ),
+)
+
+_CHECK: Final = of(
+    "connector/web/access.py",
+    (
+        "over TCP a key is needed",
+        "        if refusal is None and is_open:\n",
+        "        if refusal is None:\n",
+        _ACCESS,
+    ),
+    (
+        "of two keys in one request none counts",
+        "if len(values) == 1 else",
+        "if values else",
+        _ACCESS,
+    ),
+)
+
+_LISTS: Final = (
+    *of(
+        "connector/web/api.py",
+        (
+            "a list of accounts shows what is theirs",
+            " if caller.sees(one.name)]",
+            "]",
+            _ACCESS,
+        ),
+    ),
+    *of(
+        "connector/web/job_runs.py",
+        (
+            "a list of runs shows what is theirs",
+            "            accounts=await self._seen_by(caller_of(request.scope)),\n",
+            "",
+            _ACCESS,
+        ),
+        (
+            "a job is run for what is theirs",
+            " if caller.sees(one.name)]",
+            "]",
+            _ACCESS,
+        ),
+    ),
+)
+
+ACCESS: Final = Table(title="Who may call", mutations=(*_KEY, *_CALLER, *_CHECK, *_LISTS))
