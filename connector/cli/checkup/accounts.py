@@ -70,6 +70,9 @@ def _check_account(account: Account, now: float) -> Finding:
                 return warning(
                     subject, f"its consent ends in {format_duration(ends - now)}", command
                 )
+            if account.trouble is not None and account.trouble.is_held:
+                remedy = f"type: connector refresh {account.name}, or connect it again"
+                return warning(subject, account.trouble.message, remedy)
             trouble = last_error(account)
             if trouble is not None:
                 return warning(subject, trouble, "nothing is lost; it is tried again")

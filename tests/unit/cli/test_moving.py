@@ -350,6 +350,9 @@ class TestPresent:
         assert move.here.bench.refreshes == sent, "nothing was sent"
         assert move.here.run("accounts") == 0
         assert "held: the export" in move.here.out
+        move.here.run("doctor")
+        assert f"connector refresh {ACCOUNT}" in move.here.out
+        assert "it is tried again" not in move.here.out
         assert move.here.run("refresh", ACCOUNT) in {0, 3, 4}
         assert move.here.bench.refreshes == sent + 1
 
