@@ -29,11 +29,11 @@ def init(config: str | None, seal: str | None) -> None:
     is_written = _write_configuration(path, seal)
     if is_written:
         click.echo(f"wrote {path}")
-    elif seal is not None:
-        raise ConfigurationError(
-            [Problem(str(path), "vault.seal", "exists already", "change the seal there")]
-        )
     settings = load_settings(path)
+    if not is_written and seal not in {None, settings.vault.seal}:
+        message = f"is {settings.vault.seal} there already, and nothing is overwritten"
+        remedy = "change the seal there, or leave out --seal"
+        raise ConfigurationError([Problem(str(path), "vault.seal", message, remedy)])
 
     async def work() -> str:
         async with opened(settings, create=True) as runtime:

@@ -41,6 +41,11 @@ class VaultSettings:
     audit_interval: float = 60.0
     seal_max_age: float | None = None
 
+    @property
+    def seal(self) -> str:
+        """The seal as the configuration has it."""
+        return f"{self.seal_kind}:{self.seal_name}" if self.seal_name else self.seal_kind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:

@@ -184,6 +184,21 @@ def test_init_writes_the_seal_it_is_given_and_none_that_is_none(
     assert 'seal = "passphrase"' in second.read_text()
 
 
+def test_init_may_be_typed_again_once_its_seal_can_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    monkeypatch.setattr("connector.vault.terminal.has_terminal", lambda: False)
+    again = ["init", "--seal", "passphrase", "--config", str(config)]
+    assert run(again) == 5
+    assert 'seal = "passphrase"' in config.read_text()
+    assert run(["init", "--seal", "file:root.key", "--config", str(config)]) == 2
+    assert "vault.seal: is passphrase there already" in capsys.readouterr().err
+    monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "six words chosen")
+    assert run(again) == 0
+    assert not (tmp_path / "root.key").exists()
+
+
 def test_it_moves_to_transit_and_back(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAULT_TOKEN", TOKEN)
     commands.bench.connect_apart()
