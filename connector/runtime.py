@@ -30,7 +30,7 @@ from connector.store.audit_trail import AuditTrail
 from connector.store.changes import ChangeWatch
 from connector.store.consents import ConsentStore
 from connector.store.database import Database
-from connector.store.database_file import database_url, prepare_database, remove_new_file
+from connector.store.database_file import check_whole, database_url, prepare_database, remove_new
 from connector.store.due import DueStore
 from connector.store.generation_marks import GenerationMarks
 from connector.store.grants import GrantStore
@@ -229,6 +229,8 @@ async def open_runtime(
         check_mode(settings.vault.journal)
         is_new_file = prepare_database(database, create=create)
         try:
+            if has_background:
+                await check_whole(database)
             await migrate(database)
             is_new = False
             if create:
@@ -244,7 +246,7 @@ async def open_runtime(
         except VaultSealed:
             if is_new_file:
                 await database.aclose()
-                remove_new_file(database)
+                remove_new(database)
             raise
     except BaseException:
         await database.aclose()

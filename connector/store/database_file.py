@@ -1,5 +1,7 @@
 """Which database a configuration names; of SQLite its file: made, looked at, or taken back."""
 
+from typing import Final
+
 from sqlalchemy.engine import URL, make_url
 
 from connector.errors import VaultSealed
@@ -7,6 +9,9 @@ from connector.secret import SecretReference
 from connector.settings import VaultSettings
 from connector.store.database import Database
 from connector.store.sqlite_file import check_file, prepare_file
+
+#: Bytes of a SQLite file that is looked through at a daemon's start: a second, or some.
+LARGEST_CHECKED: Final = 512 * 1024 * 1024
 
 
 def database_url(vault: VaultSettings) -> URL:
@@ -40,7 +45,32 @@ def prepare_database(database: Database, *, create: bool) -> bool:
     return False
 
 
-def remove_new_file(database: Database) -> None:
+async def check_whole(database: Database, *, largest: int = LARGEST_CHECKED) -> None:
+    """Have SQLite look through its file, page by page, before anything is written to it.
+
+    Damage that is met later costs what is written on top of it (CHECKLIST 140).
+
+    Args:
+        database: whose file is looked through; of Postgres the server looks after its own.
+        largest: bytes; a larger file is not looked through, since nothing is served meanwhile.
+
+    Raises:
+        VaultSealed: it is damaged; nothing was written.
+        TemporarilyUnavailable: it cannot be had.
+    """
+    if database.path is None or database.path.stat().st_size > largest:
+        return
+    found = await database.look_up(
+        lambda connection: connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    )
+    if found != "ok":
+        raise VaultSealed(
+            f"the database {database.description} is damaged: {found}",
+            "Nothing was written. Stop Connector and restore the database from a backup.",
+        )
+
+
+def remove_new(database: Database) -> None:
     """Take back the file of a vault that could not be made, so that a next try begins anew."""
     assert database.path is not None  # noqa: S101 - the caller has looked
     for suffix in ("", "-wal", "-shm"):

@@ -3,10 +3,12 @@
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -139,6 +141,25 @@ class TestVault:
         done = installation.run("accounts")
         assert (done.returncode, "connector init" in done.stderr) == (5, True)
         assert not (installation.folder / "vault.db").exists()
+
+    def test_damaged_page(self, installation: Installation) -> None:
+        """The daemon finds it at its start, though nothing asks for what is on that page."""
+        installation.connect("ads", "acme/ads")
+        database = installation.folder / "vault.db"
+        with closing(sqlite3.connect(database)) as connection:
+            query = "SELECT rootpage FROM sqlite_master WHERE name = 'run'"
+            (page,) = connection.execute(query).fetchone()
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        content = bytearray(database.read_bytes())
+        content[(page - 1) * size : page * size] = b"\xa5" * size
+        database.write_bytes(content)
+        done = installation.run("serve")
+        assert done.returncode == 5
+        assert "damaged" in done.stderr
+        assert "restore the database from a backup" in done.stderr
+        assert database.read_bytes() == content
+        assert installation.run("token", "acme/ads").returncode == 0, "tokens are still given"
 
     def test_key_missing(self, installation: Installation) -> None:
         installation.connect("ads", "acme/ads")

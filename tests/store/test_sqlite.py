@@ -18,10 +18,19 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store.database import APPLICATION_ID, BUSY_TIMEOUT, Database, prepare_file
+from connector.store.database_file import check_whole
 from connector.store.schema import current_revision, migrate
 from connector.store.sqlite_file import check_file
 from connector.store.tables import JobRow
-from connector.testing import FixedClock, MemorySeal, Stores, connected, open_stores, some_tokens
+from connector.testing import (
+    SOME_TIME,
+    FixedClock,
+    MemorySeal,
+    Stores,
+    connected,
+    open_stores,
+    some_tokens,
+)
 
 from .conftest import OpenDatabase, sqlite_url
 from .scenarios import KEY
@@ -265,6 +274,29 @@ async def test_a_damaged_file_is_told_and_not_written_to(database: Database) -> 
     with pytest.raises(VaultSealed, match="damaged") as caught:
         await _write(database, "a")
     assert "backup" in str(caught.value)
+    await database.aclose()
+    assert database.path.read_bytes() == content
+
+
+async def test_a_damaged_page_is_found_before_anything_is_written(stores: Stores) -> None:
+    """One that no query of ours would have met soon (CHECKLIST 140)."""
+    database = stores.database
+    assert database.path is not None
+    for number in range(200):
+        await stores.accounts.begin(f"acme/{number}", "acme", now=SOME_TIME)
+    await database.scrub()
+    await check_whole(database)
+    await database.aclose()
+    content = bytearray(database.path.read_bytes())
+    size = int.from_bytes(content[16:18], "big")
+    name = content.rindex(b"acme/77")
+    page = name // size * size
+    content[page : page + 16] = b"\xff" * 16
+    database.path.write_bytes(content)
+    with pytest.raises(VaultSealed, match="damaged") as caught:
+        await check_whole(database)
+    assert "backup" in str(caught.value)
+    await check_whole(database, largest=1000)  # too large to be looked through
     await database.aclose()
     assert database.path.read_bytes() == content
 
