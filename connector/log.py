@@ -14,6 +14,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO
 
+from connector.log_thread import ThreadedHandler
+
 LogFormat = Literal["console", "json"]
 
 #: The only fields that a line may have.
@@ -90,15 +92,19 @@ class ConsoleFormatter(logging.Formatter):
         return line
 
 
-def configure_logging(level: str, style: LogFormat, stream: TextIO | None = None) -> None:
+def configure_logging(
+    level: str, style: LogFormat, stream: TextIO | None = None, *, is_threaded: bool = False
+) -> None:
     """Set up logging of this process; for our own programs, never for a library's user.
 
     Args:
         level: of our own lines, such as ``INFO``.
         style: ``console`` or ``json``.
         stream: standard error where not given.
+        is_threaded: nobody who logs waits for whoever reads the lines; see `log_thread`.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    kind = ThreadedHandler if is_threaded else logging.StreamHandler
+    handler: logging.Handler = kind(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else ConsoleFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

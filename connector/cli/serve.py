@@ -22,11 +22,12 @@ def serve(log_format: str, config: str | None) -> None:
     It stops in order on SIGINT and SIGTERM.
     """
     from connector.daemon import Daemon
-    from connector.log import configure_logging
+    from connector.log import LogFormat, configure_logging
     from connector.settings import load_settings
 
     level = "DEBUG" if is_debugging() else "INFO"
-    configure_logging(level, "json" if log_format == "json" else "console")
+    style: LogFormat = "json" if log_format == "json" else "console"
+    configure_logging(level, style, is_threaded=True)
     settings = load_settings(config_path(config))
     forbid_core_dumps()
 

@@ -1,9 +1,12 @@
 """The daemon over its sockets: who may call, what it answers, and the consents that it takes."""
 
+import fcntl
 import resource
 import signal
 import stat
 import subprocess
+import sys
+import termios
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -219,6 +222,23 @@ class TestAccess:
         assert unix.get("/readyz").text == "ready\n"
         assert unix.get("/nowhere").status_code == 404
         assert unix.post("/healthz").status_code == 405
+
+
+def test_a_daemon_whose_log_nobody_reads_serves_on(
+    installation: Installation, unix: httpx2.Client
+) -> None:
+    """A pipe takes 64 KiB; each refresh is a line or two of the log."""
+    installation.connect("ads", "acme/ads")
+    daemon = installation.serve("--log-format", "json", "--debug")
+    assert daemon.stderr is not None
+    size = fcntl.fcntl(daemon.stderr.fileno(), fcntl.F_SETPIPE_SZ, 4096)
+    for _ in range(100):
+        answer = unix.post("/v1/accounts/acme/ads/refresh")
+        assert answer.status_code == 200, answer.text
+    waiting = fcntl.ioctl(daemon.stderr.fileno(), termios.FIONREAD, bytes(4))
+    assert int.from_bytes(waiting, sys.byteorder) > size - 512, "the pipe is full"
+    _, _, log = installation.stop(daemon)
+    assert log.count("refresh.done") == 100, "and nothing was lost"
 
 
 class TestConsents:

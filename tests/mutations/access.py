@@ -107,4 +107,28 @@ _LISTS: Final = (
     ),
 )
 
-ACCESS: Final = Table(title="Who may call", mutations=(*_KEY, *_CALLER, *_CHECK, *_LISTS))
+_LOG: Final = (
+    *of(
+        "connector/cli/serve.py",
+        (
+            "nobody waits for who reads the daemon's log",
+            "    configure_logging(level, style, is_threaded=True)\n",
+            "    configure_logging(level, style)\n",
+            "tests/acceptance/test_daemon.py::test_a_daemon_whose_log_nobody_reads_serves_on",
+        ),
+    ),
+    *of(
+        "connector/runtime.py",
+        (
+            "a damaged file is not served from",
+            "                await check_whole(database)\n",
+            "                pass\n",
+            "tests/acceptance/test_bad_input.py::TestVault::test_damaged_page",
+        ),
+    ),
+)
+
+ACCESS: Final = Table(
+    title="Who may call the daemon, and when it serves",
+    mutations=(*_KEY, *_CALLER, *_CHECK, *_LISTS, *_LOG),
+)

@@ -1,6 +1,7 @@
 """Databases of both kinds, migrated or empty, and what is kept in them."""
 
 import asyncio
+import copy
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -121,7 +122,7 @@ def database(open_database: OpenDatabase) -> Database:
 
 @pytest.fixture
 def stores(database: Database, template: Template) -> Stores:
-    return make_stores(database, template.vault)
+    return make_stores(database, copy.copy(template.vault))  # a test may give it further keys
 
 
 @pytest.fixture
