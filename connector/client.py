@@ -1,8 +1,9 @@
 """The thin client of a running daemon: the standard library and `connector.errors`, nothing else.
 
 For processes that should not open the vault: they ask over the daemon's Unix socket, which only the
-same user can open, and get access tokens and nothing more. Importing this module imports next to
-nothing, so that ``connector token`` can print a token within milliseconds.
+same user can open, or with an API key over TCP, and get access tokens and nothing more. Importing
+this module imports next to nothing, so that ``connector token`` can print a token within
+milliseconds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from connector.errors import ConnectorError
+    from connector.remote_daemon import RemoteDaemon
 
 #: The daemon answers within a refresh's deadline and the wait for a lease (seconds).
 TIMEOUT = 80.0
@@ -73,14 +75,35 @@ class Token:
 
 
 class Client:
-    """Asks a daemon on this machine; safe to use from any thread.
+    """Asks a daemon; safe to use from any thread.
+
+    Without ``url`` it asks over the Unix socket, which needs no key.
 
     Args:
         socket: path of the daemon's Unix socket; else ``CONNECTOR_SOCKET``, or the socket beside
             the configuration that ``CONNECTOR_CONFIG`` names, or ``./connector.sock``.
+        url: of a daemon to be asked over TCP (https, or http on loopback); else ``CONNECTOR_URL``,
+            where no socket is given.
+        key: the API key for it; else ``CONNECTOR_KEY``.
+
+    Raises:
+        ConfigurationError: the URL is none, would show the key to the network, or has no key.
     """
 
-    def __init__(self, socket: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        socket: str | os.PathLike[str] | None = None,
+        *,
+        url: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        if url is None and socket is None:
+            url = os.environ.get("CONNECTOR_URL") or None
+        self._remote: RemoteDaemon | None = None
+        if url is not None:
+            from connector.remote_daemon import RemoteDaemon
+
+            self._remote = RemoteDaemon(url, key or os.environ.get("CONNECTOR_KEY", ""))
         self.path = os.fspath(socket) if socket is not None else find_socket(None)
         self._idle: list[sockets.socket] = []
 
@@ -109,6 +132,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connections that are kept."""
+        if self._remote is not None:
+            self._remote.close()
         while self._idle:
             self._idle.pop().close()
 
@@ -141,6 +166,8 @@ class Client:
 
     def _ask(self, method: str, path: str) -> Answer:
         """Ask over a kept connection if there is one; a stale one is replaced once."""
+        if self._remote is not None:
+            return self._remote.ask(method, path)
         if self._idle:
             connection = self._idle.pop()
             try:

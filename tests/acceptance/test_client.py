@@ -10,10 +10,16 @@ from pathlib import Path
 import pytest
 
 from connector.client import Client, DaemonUnreachable
-from connector.errors import ConsentRequired, TemporarilyUnavailable, UnknownAccount
+from connector.errors import (
+    ConfigurationError,
+    ConsentRequired,
+    Refused,
+    TemporarilyUnavailable,
+    UnknownAccount,
+)
 from connector.simulator import Simulator
 
-from .installation import Installation
+from .installation import Installation, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +37,81 @@ def serving(installation: Installation) -> Iterator[Installation]:
 def client(serving: Installation) -> Iterator[Client]:
     with Client(serving.folder / "connector.sock") as made:
         yield made
+
+
+class TestRemote:
+    """Over TCP, with an API key."""
+
+    @pytest.fixture
+    def key(self, serving: Installation) -> str:
+        scope = ("--accounts", "acme/*", "--scope", "token:read")
+        return serving.run("keys", "create", "remote", *scope).stdout.strip()
+
+    def test_token(self, serving: Installation, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        url = f"http://127.0.0.1:{serving.port}"
+        value = serving.run("token", "acme/ads").stdout.strip()
+        with Client(url=url, key=key) as client:
+            assert client.get_access_token("acme/ads") == value
+            assert client.get_access_token("acme/ads", min_ttl=5) == value
+            assert client.refresh("acme/ads").value != value
+        monkeypatch.setenv("CONNECTOR_URL", url)
+        monkeypatch.setenv("CONNECTOR_KEY", key)
+        with Client() as client:
+            assert client.get_token("acme/ads").token_type == "Bearer"
+        with Client(serving.folder / "connector.sock") as client:  # the socket was named
+            assert client._remote is None
+
+    def test_errors(self, serving: Installation, key: str) -> None:
+        url = f"http://127.0.0.1:{serving.port}"
+        with Client(url=url, key=key) as client:
+            with pytest.raises(UnknownAccount):
+                client.get_token("acme/none")
+            with pytest.raises(UnknownAccount):
+                client.get_token("beta/ads")
+            serving.run("revoke", "acme/ads")
+            with pytest.raises(ConsentRequired):
+                client.get_token("acme/ads")
+        with Client(url=url, key=f"{key[:-1]}-") as client, pytest.raises(Refused, match="key"):
+            client.get_token("acme/ads")
+        with (
+            Client(url=f"http://127.0.0.1:{free_port()}", key=key) as client,
+            pytest.raises(DaemonUnreachable),
+        ):
+            client.get_token("acme/ads")
+
+    def test_a_daemon_that_was_started_again(self, installation: Installation) -> None:
+        installation.connect("ads", "acme/ads")
+        daemon = installation.serve()
+        scope = ("--accounts", "acme/*", "--scope", "token:read")
+        key = installation.run("keys", "create", "remote", *scope).stdout.strip()
+        with Client(url=f"http://127.0.0.1:{installation.port}", key=key) as client:
+            value = client.get_access_token("acme/ads")
+            installation.stop(daemon)
+            installation.serve()
+            assert client.get_access_token("acme/ads") == value
+
+    @pytest.mark.parametrize(
+        ("url", "key"),
+        [
+            ("http://connector.example", "ck_x"),
+            ("ftp://127.0.0.1", "ck_x"),
+            ("connector.example", "ck_x"),
+            ("https://", "ck_x"),
+            ("https://user@connector.example", "ck_x"),
+            ("https://connector.example/?a=b", "ck_x"),
+            ("https://[::1", "ck_x"),
+            ("https://connector.example", ""),
+            ("https://connector.example", "ck_x\r\nX: y"),
+            ("https://connector.example", "kéy"),
+        ],
+    )
+    def test_what_would_show_the_key_is_refused(
+        self, url: str, key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("CONNECTOR_KEY", raising=False)
+        with pytest.raises(ConfigurationError) as caught:
+            Client(url=url, key=key)
+        assert "ck_x" not in str(caught.value)
 
 
 class TestClient:
