@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 #: Between tries: doubled each time, from a minute to six hours.
 FIRST_PAUSE: Final = 60.0
 LONGEST_PAUSE: Final = 6 * 3600.0
+#: Of the first pause: more than the longest one; after 1,024 of them a float has no room.
+_MOST_DOUBLINGS: Final = 16
 #: Somebody else may write while the tokens are being destroyed; each try reads anew.
 WRITE_TRIES: Final = 10
 
@@ -135,7 +137,8 @@ class Revoker:
                 )
             )
             return Revoked(is_confirmed=True, is_offered=True)
-        pause = max(retry_after or 0.0, min(FIRST_PAUSE * 2.0**debt.attempts, LONGEST_PAUSE))
+        grown = FIRST_PAUSE * 2.0 ** min(debt.attempts, _MOST_DOUBLINGS)
+        pause = max(retry_after or 0.0, min(grown, LONGEST_PAUSE))
         retry_at = self._now() + pause
         await self._debts.postpone(debt, cause, retry_at=retry_at)
         logger.warning(

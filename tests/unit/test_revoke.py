@@ -1,6 +1,7 @@
 """Revoking: here at once, at the provider as soon as it answers."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,18 @@ class TestProviderAway:
             outcome = await revoker.settle(debt)
         assert pauses[:4] == [60, 120, 240, 480]
         assert pauses[-1] == LONGEST_PAUSE
+
+    async def test_after_a_thousand_attempts_it_is_still_postponed(
+        self, bench: Workbench, runtime: Runtime, revoker: Revoker
+    ) -> None:
+        bench.simulator.faults.add(Fault(endpoint="revoke", kind="drop", times=None))
+        outcome = await revoker.revoke(ACCOUNT)
+        bench.clock.advance(LONGEST_PAUSE)
+        (debt,) = await runtime.revocations.due(bench.clock.now())
+        outcome = await revoker.settle(replace(debt, attempts=1024))
+        assert outcome.retry_at is not None
+        assert outcome.retry_at.timestamp() == bench.clock.now() + LONGEST_PAUSE
+        assert await runtime.revocations.due(bench.clock.now()) == []
 
     async def test_waits_as_long_as_the_provider_asks(
         self, bench: Workbench, revoker: Revoker
