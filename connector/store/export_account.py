@@ -10,7 +10,7 @@ from typing import Final
 
 from connector.account import Attempt, Terms, Trouble
 from connector.secret import Secret
-from connector.store.export_fields import Fields
+from connector.store.export_fields import MOST, Fields
 
 #: Which of its tokens an account has sent; "another": none that it still has.
 SENT: Final = ("refresh_token", "late_token", "access_token", "another")
@@ -111,7 +111,7 @@ def read_exported(fields: Fields) -> ExportedAccount:
         state=fields.choice("state", *_STATES),
         reason=fields.foreign_text("reason"),
         state_since=fields.number("state_since"),
-        generation=fields.count("generation"),
+        generation=fields.count("generation", MOST),
         created_at=fields.number("created_at"),
         due_at=fields.optional_number("due_at"),
         fingerprint=fields.optional_text("fingerprint"),

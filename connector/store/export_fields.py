@@ -3,7 +3,6 @@
 What is wrong is collected, not raised, so that a person sees all of it at once. No value is quoted.
 """
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,7 +12,12 @@ from connector.secret import Secret
 
 #: What a primary key may be: ours are hexadecimal digits, those of tests and other versions alike.
 _IDENTIFIER: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_LARGEST: Final = 2**63
+#: Seconds since the epoch that a calendar has: the years 1 to 9999 (`account.HELD` is the last).
+_FIRST_MOMENT: Final = -62_135_596_800
+_LAST_MOMENT: Final = 253_402_300_799
+#: What this program adds to fits the columns afterwards too: INTEGER and BIGINT of Postgres.
+MOST_TIMES: Final = 2**31 - 1_000_000
+MOST: Final = 2**63 - 1_000_000
 
 
 class Fields:
@@ -82,24 +86,30 @@ class Fields:
         return value
 
     def number(self, name: str) -> float:
-        """Give a finite number: seconds."""
+        """Give seconds: a moment that a calendar has, or a time that is no longer."""
         value = self._take(name, (int, float), "a number")
         if isinstance(value, bool) or not isinstance(value, int | float):
             return 0.0
-        if not math.isfinite(value) or abs(value) >= _LARGEST:
+        if not _FIRST_MOMENT <= value <= _LAST_MOMENT:
             self.reject(name, "is out of range")
-        return float(value) if abs(value) < _LARGEST else 0.0
+            return 0.0
+        return float(value)
 
     def optional_number(self, name: str) -> float | None:
-        """Give a finite number, or None."""
+        """Give such seconds, or None."""
         return None if self._is_null(name) else self.number(name)
 
-    def count(self, name: str) -> int:
-        """Give a number of something: an integer of 64 bits, not below zero."""
+    def count(self, name: str, most: int = MOST_TIMES) -> int:
+        """Give a number of something, not below zero.
+
+        Args:
+            name: of the field.
+            most: the largest that can still be added to.
+        """
         value = self._take(name, int, "a whole number")
         if not isinstance(value, int):
             return 0
-        if not 0 <= value < _LARGEST:
+        if not 0 <= value <= most:
             self.reject(name, "is out of range")
             return 0
         return value

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, Table
 from sqlmodel import SQLModel
 
-from connector.store.export_fields import Fields
+from connector.store.export_fields import MOST, Fields
 from connector.store.revocations import RevocationDebt
 
 OUTCOMES: Final = ("succeeded", "failed", "consent_required", "interrupted")
@@ -95,8 +95,8 @@ def _read_run(fields: Fields) -> Values:
         "finished_at": fields.optional_number("finished_at"),
         "outcome": fields.choice("outcome", *OUTCOMES),
         "error": fields.foreign_text("error"),
-        "records": fields.count("records"),
-        "batches": fields.count("batches"),
+        "records": fields.count("records", MOST),
+        "batches": fields.count("batches", MOST),
         "tokens": fields.count("tokens"),
         "cursor": fields.optional_text("cursor"),
         "owner": fields.text("owner"),
