@@ -134,7 +134,7 @@ def _tell(error: Exception) -> int:
     elif isinstance(error, OSError) and error.strerror:
         # the disk, or what standard output was sent to: the system's word says more than ours
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        _say_no_more()
+        say_no_more()
     else:
         text = f"this is a bug: {type(error).__name__}. Run it again with --debug to see where."
     with contextlib.suppress(OSError):  # nobody reads that either
@@ -149,11 +149,11 @@ def _until_nobody_reads() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        _say_no_more()
+        say_no_more()
         raise click.exceptions.Exit(0) from None
 
 
-def _say_no_more() -> None:
+def say_no_more() -> None:
     """Let standard output lead nowhere, so that what it still holds does no harm at the end."""
     with contextlib.suppress(OSError, ValueError):
         descriptor = os.open(os.devnull, os.O_WRONLY)

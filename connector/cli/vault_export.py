@@ -10,11 +10,11 @@ import click
 
 from connector import __version__
 from connector.cli.age_secrets import recipients
-from connector.cli.main import printable_line
+from connector.cli.main import printable_line, say_no_more
 from connector.cli.options import common_options, option
 from connector.cli.private_file import check_new, new_private_file
 from connector.cli.session import load, opened, run_async
-from connector.errors import VaultSealed
+from connector.errors import ConfigurationError, Problem, VaultSealed
 
 if TYPE_CHECKING:
     from connector.runtime import Runtime
@@ -82,9 +82,19 @@ async def _export(runtime: "Runtime", sink: BinaryIO, chosen: "list[Recipient]")
 
 @contextlib.contextmanager
 def _sink(file: str) -> Iterator[BinaryIO]:
+    """Give where an export goes.
+
+    Raises:
+        ConfigurationError: it cannot be written there, whole.
+    """
     if file == STANDARD:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # of a list nobody need read the rest; of a backup they must
+            say_no_more()
+            message = "was closed before the export was whole"
+            raise ConfigurationError([Problem("standard output", "", message)]) from None
         return
     with new_private_file(Path(file)) as sink:
         yield sink

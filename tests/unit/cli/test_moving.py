@@ -197,6 +197,18 @@ class TestFile:
         identity = pyrage.x25519.Identity.from_str(IDENTITY)
         assert b"connector-vault-export" in pyrage.decrypt(data, [identity])
 
+    def test_a_pipe_that_is_closed_got_no_export(
+        self, move: Move, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with monkeypatch.context() as patch, os.fdopen(os.dup(writing), "w") as out:
+            patch.setattr(sys, "stdout", out)
+            assert move.export(Path("-")) == 2
+        os.close(writing)
+        assert "standard output: was closed before the export was whole" in move.here.err
+        assert "exported: " not in move.here.err
+
     def test_no_terminal_is_filled_with_it(
         self, move: Move, monkeypatch: pytest.MonkeyPatch
     ) -> None:
