@@ -125,11 +125,14 @@ async def _rows(
     async with opened(settings) as runtime:
         first = float("-inf") if since is None else since(runtime.now())
         async for row in runtime.audit.newest_first():
-            is_account = glob is None or (row.account is not None and glob.matches(row.account))
-            is_event = event is None or row.event == event or row.event.startswith(f"{event}.")
-            if is_account and is_event and row.at >= first:
+            # what is no moment was altered: it is shown, and is no reason to stop
+            at = row.at if isinstance(row.at, int | float) else first
+            account, name = _plain(row.account), str(_plain(row.event))
+            is_account = glob is None or (account is not None and glob.matches(str(account)))
+            is_event = event is None or name == event or name.startswith(f"{event}.")
+            if is_account and is_event and at >= first:
                 found.append(row)
-            if len(found) == limit or row.at < first - _LATEST:
+            if len(found) == limit or at < first - _LATEST:
                 break
     return found[::-1]
 
@@ -139,8 +142,13 @@ async def _rows(
 _LATEST = 86_400.0
 
 
+def _plain(value: object) -> object:
+    """Give a value as it is shown; SQLite takes bytes in the place of text."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
 def _view(row: Any) -> dict[str, object]:
-    return {
+    view = {
         "number": row.number,
         "at": _time(row.at),
         "event": row.event,
@@ -153,23 +161,25 @@ def _view(row: Any) -> dict[str, object]:
         "count": row.times,
         "detail": _detail(row),
     }
+    return {name: _plain(value) for name, value in view.items()}
 
 
 def _cells(row: Any) -> list[str]:
     from connector.cli.main import printable_line
 
     detail = " ".join(f"{name}={value}" for name, value in _detail(row).items())
+    actor, through = _plain(row.actor), _plain(row.through)
     cells = (
         _time(row.at),
         row.event,
         row.account or "-",
-        f"{row.actor} ({row.through})" if row.through else row.actor,
+        f"{actor} ({through})" if through else actor,
         row.outcome or "-",
         str(row.times),
         row.fingerprint or "-",
         detail or "-",
     )
-    return [printable_line(cell) for cell in cells]
+    return [printable_line(str(_plain(cell))) for cell in cells]
 
 
 def _detail(row: Any) -> dict[str, object]:

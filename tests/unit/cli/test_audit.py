@@ -153,13 +153,17 @@ def test_where_no_end_is_noted_that_is_told(filled: Commands) -> None:
         ("DELETE FROM audit WHERE number = 2", "row 2 is missing"),
         ("DELETE FROM audit WHERE number > 3", "the end of the trail was cut off"),
         ("UPDATE audit SET at = 1e300, detail = '[' WHERE number = 1", "row 1 was altered"),
+        ("UPDATE audit SET at = 'late', times = 'many' WHERE number = 3", "row 3 was altered"),
+        ("UPDATE audit SET event = x'ff', account = x'1b' WHERE number = 3", "row 3 was altered"),
+        ("UPDATE audit SET actor = 5, through = x'00' WHERE number = 3", "row 3 was altered"),
     ],
 )
 def test_a_trail_that_was_changed(filled: Commands, statement: str, fault: str) -> None:
     with closing(sqlite3.connect(filled.bench.folder / "vault.db")) as database:
         database.execute(statement)
         database.commit()
-    assert filled.run("audit") == 0, "it is shown all the same"
+    for options in ((), ("--json",), ("--since", "1d", "--account", "acme/*", "--event", "token")):
+        assert filled.run("audit", *options) == 0, "it is shown all the same"
     assert filled.run("audit", "--verify") == 5
     assert fault in filled.err
     assert "Whoever did that could write to the database" in filled.err
