@@ -44,8 +44,12 @@ class AccountGlob:
     _pattern: re.Pattern[str] = field(repr=False, compare=False)
 
     def matches(self, name: str) -> bool:
-        """Tell whether the whole name fits."""
-        return self._pattern.fullmatch(name) is not None
+        """Tell whether the whole name fits; what is too long for a name fits nothing.
+
+        It is asked about whatever a caller sends, and what a pattern with several stars costs
+        rises with a power of the length.
+        """
+        return len(name) <= LONGEST_NAME and self._pattern.fullmatch(name) is not None
 
     @property
     def is_literal(self) -> bool:

@@ -1,6 +1,7 @@
 """Names of accounts and the globs that select them (CHECKLIST 150)."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -93,6 +94,16 @@ def test_what_a_glob_selects(glob: str, fitting: list[str], others: list[str]) -
 def test_what_is_no_glob_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="does not select accounts"):
         parse_glob(text)
+
+
+@pytest.mark.parametrize("glob", ["*a*b*", "**a**b**"])
+def test_what_is_too_long_for_a_name_costs_a_glob_nothing(glob: str) -> None:
+    asked = "ab" * 1500 + ("/" if "**" not in glob else "\n")  # no newline fits ".", nor "/" "*"
+    began = time.thread_time()
+    assert not parse_glob(glob).matches(asked)
+    assert time.thread_time() - began < 0.5  # seconds it took, and hours for a path of 60 KB
+    assert not parse_glob("**").matches("a" * (LONGEST_NAME + 1))
+    assert parse_glob("**").matches("a" * LONGEST_NAME)
 
 
 def fits(glob: str, name: str) -> bool:
