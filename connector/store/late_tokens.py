@@ -8,6 +8,7 @@ transaction (a trigger of schema 0007). So it is never older than the token that
 
 import contextlib
 import logging
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import delete, insert, select
@@ -18,7 +19,7 @@ from sqlmodel import col
 from connector.account import Account
 from connector.errors import VaultSealed
 from connector.secret import Secret
-from connector.store.account_rows import binding_of, place
+from connector.store.account_rows import binding, binding_of, place
 from connector.store.database import Database
 from connector.store.pending_write import PendingWrite
 from connector.store.tables import ACCOUNT, LateTokenRow
@@ -61,17 +62,10 @@ class LateTokenStore:
         sealed = write.sealed.refresh_token
         if sealed is None or not write.is_rotated:
             return False
-        own = place(write.account_id, _FIELD, generation, write.bound_to)
         await learn_keys(self._database, self._vault, [sealed])
-        token = self._vault.open_secret(sealed, own)
-        row = {
-            "account_id": write.account_id,
-            "generation": generation,
-            "sent_at": write.terms.minted_at,
-            "refresh_token_sealed": self._vault.seal_secret(
-                token, late_place(write.account_id, generation, write.bound_to)
-            ),
-        }
+        token = self._vault.open_secret(
+            sealed, place(write.account_id, _FIELD, generation, write.bound_to)
+        )
         older = (
             col(LateTokenRow.account_id) == write.account_id,
             (col(LateTokenRow.generation) != generation)
@@ -79,9 +73,18 @@ class LateTokenStore:
         )
         with contextlib.suppress(IntegrityError):  # one is there that was sent later, or no account
             async with self._database.write() as connection:
-                winner = await self._refresh_token(connection, write.account_id, generation)
-                if winner is None or self._vault.open_secret(winner, own) == token:
+                winner = await self._winner(connection, write.account_id, generation)
+                if winner is None or not _is_of_same_registration(write, winner.bound_to):
                     return False
+                if winner.refresh_token == token:
+                    return False
+                kept = late_place(write.account_id, generation, winner.bound_to)
+                row = {
+                    "account_id": write.account_id,
+                    "generation": generation,
+                    "sent_at": write.terms.minted_at,
+                    "refresh_token_sealed": self._vault.seal_secret(token, kept),
+                }
                 await connection.execute(delete(LateTokenRow).where(*older))
                 await connection.execute(insert(LateTokenRow).values(row))
                 return True
@@ -113,20 +116,43 @@ class LateTokenStore:
             )
             return None
 
-    async def _refresh_token(
+    async def _winner(
         self, connection: AsyncConnection, account_id: str, generation: int
-    ) -> bytes | None:
-        """Give the sealed refresh token of an active account, where it is of a generation."""
-        row = await connection.execute(
-            select(ACCOUNT.c.refresh_token_sealed).where(
+    ) -> "_Winner | None":
+        """Give what an active account has that is of a generation; None where it has no such."""
+        found = await connection.execute(
+            select(ACCOUNT.c.refresh_token_sealed, ACCOUNT.c.provider, ACCOUNT.c.fingerprint).where(
                 ACCOUNT.c.id == account_id,
                 ACCOUNT.c.generation == generation,
                 ACCOUNT.c.state == "active",
             )
         )
-        sealed = row.scalar()
+        row = found.first()
+        if row is None or row.refresh_token_sealed is None:
+            return None
+        sealed = bytes(row.refresh_token_sealed)
         await connection.run_sync(learn_keys_within, self._vault, [sealed])
-        return None if sealed is None else bytes(sealed)
+        bound_to = binding(row.provider, row.fingerprint)
+        own = place(account_id, _FIELD, generation, bound_to)
+        return _Winner(refresh_token=self._vault.open_secret(sealed, own), bound_to=bound_to)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Winner:
+    """What a late token lost against.
+
+    Attributes:
+        refresh_token: that the account has.
+        bound_to: what it is bound to; see `account_rows.binding`.
+    """
+
+    refresh_token: Secret
+    bound_to: str
+
+
+def _is_of_same_registration(write: PendingWrite, bound_to: str) -> bool:
+    """Tell whether a write is good for the registration of the winner; an old one names none."""
+    return write.bound_to in {bound_to, ""}
 
 
 def late_place(account_id: str, generation: int, bound_to: str) -> Place:

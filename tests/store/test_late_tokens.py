@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import text
 
 from connector.account import Account
@@ -13,6 +14,7 @@ from connector.store.account_rows import binding_of, place
 from connector.store.grants import Consent, NewTokens
 from connector.store.pending_write import PendingWrite
 from connector.testing import SOME_TIME, Stores, connected, some_attempt, some_tokens
+from connector.vault.envelope import _unbound_data
 
 LATE = Secret("refresh-late")
 
@@ -66,6 +68,39 @@ async def test_it_opens_in_its_place_only(stores: Stores) -> None:
             {"other": winner.grant.sealed.refresh_token},
         )
     assert await stores.late_tokens.find(winner) is None, "what does not open is as good as none"
+
+
+def written_by_an_earlier_version(stores: Stores, write: PendingWrite) -> PendingWrite:
+    """Give a write as version 1 had it in the journal: bound to its place alone."""
+    token = stores.vault.open_secret(
+        write.sealed.refresh_token or b"",
+        place(write.account_id, "refresh_token", write.generation + 1, write.bound_to),
+    )
+    unbound = place(write.account_id, "refresh_token", write.generation + 1, "")
+    header, nonce = b"\x01" + (1).to_bytes(4, "big"), bytes(12)
+    key: AESGCM = stores.vault._keys[1]
+    data = _unbound_data(header, stores.vault.store_id, unbound)
+    older = header + nonce + key.encrypt(nonce, token.reveal().encode(), data)
+    return replace(write, bound_to="", sealed=replace(write.sealed, refresh_token=older))
+
+
+async def test_one_from_an_earlier_versions_journal_is_kept(stores: Stores) -> None:
+    before = await connected(stores, "acme/one")
+    winner = await stores.grants.renew(before, some_tokens("winner"))
+    assert winner is not None
+    write = stores.grants.renewal(before, some_tokens("late"))
+    assert await stores.late_tokens.keep(written_by_an_earlier_version(stores, write))
+    assert await stores.late_tokens.find(winner) == LATE
+
+
+async def test_one_of_another_registration_is_not_kept(stores: Stores) -> None:
+    before = await connected(stores, "acme/one")
+    consent = Consent(provider="acme", fingerprint="another")
+    winner = await stores.grants.activate(before, some_tokens("winner"), consent)
+    assert winner is not None
+    assert winner.generation == before.generation + 1
+    assert not await stores.late_tokens.keep(stores.grants.renewal(before, some_tokens("late")))
+    assert await stores.late_tokens.find(winner) is None
 
 
 async def renew(stores: Stores, account: Account) -> None:
