@@ -1,8 +1,9 @@
 """API keys in the database: made, listed, revoked, and when they were last used."""
 
+import contextlib
 import difflib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +15,10 @@ from connector.errors import Refused
 from connector.store.database import Database
 from connector.store.tables import ApiKeyRow
 
+T = TypeVar("T")
+
+#: The end of the year 9998: what is later no calendar shows.
+LAST_MOMENT: Final = 253_370_764_800.0
 _NOTE_USED: Final = (
     update(ApiKeyRow)
     .where(col(ApiKeyRow.id) == bindparam("of_key"))
@@ -105,14 +110,46 @@ class ApiKeyStore:
 
 
 def _read(row: Row[Any]) -> ApiKey:
+    """Read a row; one that was damaged is a key that opens nothing, and costs no other key.
+
+    A column of SQLite holds any type, see `column_types`.
+    """
+    expires_at, revoked_at = _moment(row.expires_at), _moment(row.revoked_at)
+    digest = b""
+    accounts: tuple[AccountGlob, ...] = ()
+    scopes: frozenset[str] = frozenset()
+    with contextlib.suppress(TypeError, ValueError):
+        globs = tuple(parse_glob(text) for text in _exactly(str, row.accounts).split())
+        named = frozenset(_exactly(str, row.scopes).split())
+        if (expires_at is None) == (row.expires_at is None):
+            digest, accounts, scopes = _exactly(bytes, row.digest), globs, named
     return ApiKey(
-        id=row.id,
-        name=row.name,
-        digest=bytes(row.digest),
-        accounts=tuple(parse_glob(text) for text in row.accounts.split()),
-        scopes=frozenset(row.scopes.split()),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        last_used_at=row.last_used_at,
+        id=str(row.id),
+        name=str(row.name),
+        digest=digest,
+        accounts=accounts,
+        scopes=scopes,
+        created_at=_moment(row.created_at) or 0.0,
+        expires_at=expires_at,
+        # whatever stands there, somebody has revoked it
+        revoked_at=0.0 if revoked_at is None and row.revoked_at is not None else revoked_at,
+        last_used_at=_moment(row.last_used_at),
     )
+
+
+def _exactly(kind: type[T], value: object) -> T:
+    """Give what a column holds, where it is of the column's type.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(value, kind):
+        raise TypeError
+    return value
+
+
+def _moment(value: object) -> float | None:
+    """Give seconds since the epoch that a calendar can show; None where it is none."""
+    if isinstance(value, int | float) and 0 <= value <= LAST_MOMENT:
+        return value
+    return None

@@ -6,8 +6,12 @@ SQLite keeps any type in any column, and text that is no UTF-8.
 import pytest
 from sqlalchemy import text
 
+from connector.account_name import parse_glob
+from connector.accounts_view import rfc3339
+from connector.api_key import new_key
 from connector.errors import VaultSealed
 from connector.secret import Secret
+from connector.store.api_keys import ApiKeyStore
 from connector.store.due import DueStore, Used
 from connector.store.sealed_values import SealedValues
 from connector.store.vault_keys import load_vault, make_data_key
@@ -17,6 +21,16 @@ from .scenarios import KEY
 from .test_consents import RECORD
 
 SEALED = ("access_token_sealed", "refresh_token_sealed")
+COLUMNS_OF_KEYS = (
+    "name",
+    "digest",
+    "accounts",
+    "scopes",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+)
 #: In the place of a value: no UTF-8, such as ciphertext is, with a NUL, and every other type.
 DAMAGES = (
     "CAST({} AS TEXT)",
@@ -148,3 +162,33 @@ async def test_a_data_key_that_is_none_is_told(stores: Stores, value: str) -> No
     await spoil(stores, "vault_key", "wrapped", value, "true")
     with pytest.raises(VaultSealed, match="data key 1 does not open"):
         await load_vault(stores.database, MemorySeal(KEY))
+
+
+@pytest.mark.parametrize("value", [*DAMAGES, "x'6162'", "'ab'", "-1e308"])
+@pytest.mark.parametrize("column", COLUMNS_OF_KEYS)
+async def test_a_damaged_api_key_costs_no_other_key(
+    stores: Stores, column: str, value: str
+) -> None:
+    keys = ApiKeyStore(stores.database)
+    for name in ("one", "two"):
+        await keys.add(
+            new_key(),
+            name=name,
+            accounts=(parse_glob("acme/*"),),
+            scopes=frozenset({"token:read"}),
+            now=SOME_TIME,
+            expires_at=SOME_TIME + 60,
+        )
+    (whole,) = [key for key in await keys.all() if key.name == "two"]
+    await spoil(stores, "api_key", column, value, "name = 'one'")
+    found = {key.name: key for key in await keys.all()}
+    assert found.pop("two") == whole
+    (damaged,) = found.values()
+    assert not (damaged.is_good(SOME_TIME) and damaged.may("admin"))
+    shown = (damaged.created_at, damaged.expires_at, damaged.revoked_at, damaged.last_used_at)
+    assert all(rfc3339(moment) or moment is None for moment in shown)
+    if column == "expires_at" and damaged.expires_at is None:
+        assert not damaged.sees("acme/ads"), "a key whose end cannot be read has come to it"
+    if column == "revoked_at" and "{}" not in value:  # nothing, cast to text, is nothing
+        assert not damaged.is_good(SOME_TIME)
+    assert await keys.revoke("two", now=SOME_TIME)
