@@ -30,7 +30,8 @@ def read_private_file(path: Path) -> bytes | None:
     """Read a small file of ours that holds a secret, or None where there is none.
 
     Raises:
-        VaultSealed: it is a link, belongs to another user, or others may read or replace it.
+        VaultSealed: it is a link, belongs to another user, others may read or replace it, or it
+            is too large.
     """
     try:
         # O_NONBLOCK: a named pipe in its place must not hang us
@@ -43,9 +44,27 @@ def read_private_file(path: Path) -> bytes | None:
         raise VaultSealed(f"{path} cannot be read: {error.strerror}") from None
     try:
         _check(path, os.fstat(descriptor))
-        return os.read(descriptor, LARGEST_KEY_FILE)
+        return check_size(os.read(descriptor, LARGEST_KEY_FILE + 1), str(path))
     finally:
         os.close(descriptor)
+
+
+def check_size(content: bytes, where: str) -> bytes:
+    """Refuse what is larger than a secret of ours; a part of one must not pass for it.
+
+    Args:
+        content: up to `LARGEST_KEY_FILE` bytes, or more where there are more.
+        where: it was read, for people.
+
+    Raises:
+        VaultSealed: it is.
+    """
+    if len(content) > LARGEST_KEY_FILE:
+        raise VaultSealed(
+            f"{where} has more than {LARGEST_KEY_FILE} bytes",
+            "Name a file that holds the secret alone.",
+        )
+    return content
 
 
 def write_key_file(path: Path, text: str) -> None:

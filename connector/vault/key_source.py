@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from connector.errors import VaultSealed
-from connector.vault.key_file import LARGEST_KEY_FILE, read_key_file, write_key_file
+from connector.vault.key_file import (
+    LARGEST_KEY_FILE,
+    check_size,
+    read_key_file,
+    write_key_file,
+)
 
 #: Where the keyring will not do, the best first (CHECKLIST 126).
 CHOICES: Final = (
@@ -85,17 +90,18 @@ def read_credential(name: str) -> bytes | None:
     """Read a systemd credential, or None where there is none.
 
     Raises:
-        VaultSealed: it is there and cannot be read.
+        VaultSealed: it is there and cannot be read, or is too large.
     """
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if not folder or "/" in name or name in {".", ".."}:
         return None
     try:
         with (Path(folder) / name).open("rb") as file:
-            return file.read(LARGEST_KEY_FILE)
+            content = file.read(LARGEST_KEY_FILE + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise VaultSealed(
             f"the systemd credential {name} cannot be read: {error.strerror}"
         ) from None
+    return check_size(content, f"the systemd credential {name}")

@@ -269,3 +269,20 @@ class TestAsking:
         assert passphrase_source.MOST_TRIES == 3
         with pytest.raises(VaultSealed, match="no new passphrase was chosen"):
             open_seal("passphrase", "", Path()).prepare(STORE)
+
+
+@pytest.mark.parametrize("kind", ["file", "credential"])
+def test_a_part_of_a_long_passphrase_does_not_open(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    path, name = tmp_path / "long", "long"
+    source = passphrase_source.passphrase_source(
+        f"{kind}:{path if kind == 'file' else name}", tmp_path
+    )
+    write(path, "x" * 4096)
+    assert source.read() == Secret("x" * 4096)
+    write(path, "x" * 4096 + " and the rest")
+    for ask in (source.read, source.choose):
+        with pytest.raises(VaultSealed, match="has more than 4096 bytes"):
+            ask()

@@ -103,7 +103,7 @@ def test_a_key_may_be_written_in_several_ways(text: str, end: str, tmp_path: Pat
         base64.b64encode(KEY).decode() + "!",
         "é" * 43,
         "=" * 44,
-        "A" * 5000,
+        "A" * 4096,
     ],
 )
 def test_what_is_no_key_is_refused(text: str, tmp_path: Path) -> None:
@@ -111,6 +111,11 @@ def test_what_is_no_key_is_refused(text: str, tmp_path: Path) -> None:
         _opens(text, tmp_path)
     assert "32 random bytes" in caught.value.remedy
     assert text.strip() == "" or text.strip() not in str(caught.value)
+
+
+def test_a_file_that_begins_with_a_key_is_none(tmp_path: Path) -> None:
+    with pytest.raises(VaultSealed, match="has more than 4096 bytes"):
+        _opens(KEY.hex() + "\n" * 5000, tmp_path)
 
 
 def test_a_key_of_half_the_length_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
