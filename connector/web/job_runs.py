@@ -45,13 +45,18 @@ class JobRuns:
         ]
 
     async def jobs(self, request: Request) -> Response:
-        """List the jobs of the configuration, each with its last run that the caller may see."""
-        seen = await self._seen_by(caller_of(request.scope))
+        """List the jobs of the configuration, each with its last run that the caller may see.
+
+        One that names a single account is left out for who may not know of that account.
+        """
+        caller = caller_of(request.scope)
+        seen = await self._seen_by(caller)
         latest, paused = await self._runtime.runs.latest(seen), await self._runtime.runs.paused()
         now = self._runtime.now()
         views = [
             job_view(job, latest.get(name), is_paused=name in paused, now=now)
             for name, job in self._jobs.items()
+            if not job.accounts.is_literal or caller.sees(job.accounts.text)
         ]
         return JSONResponse(views)
 

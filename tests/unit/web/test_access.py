@@ -1,6 +1,7 @@
 """Who may do what over TCP: every route, with every kind of key (CHECKLIST 143, 146, 147)."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -189,6 +190,22 @@ async def test_lists_show_what_is_theirs(
     assert pull["last_outcome"] is not None
     (pull, _) = (await tcp.get("/v1/jobs", headers=betas)).json()
     assert pull["last_outcome"] is None
+
+
+async def test_a_job_of_one_account_that_is_not_theirs_is_not_listed(
+    tcp: httpx2.AsyncClient, runtime: Runtime, jobs: Jobs
+) -> None:
+    jobs.write(ONE)
+    one = replace(runtime.settings.jobs["pull"], name="boss", accounts=parse_glob("acme/boss"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(runtime.settings.jobs, "boss", one)
+        everything = {"Authorization": await make(runtime, "jobs:run")}
+        betas = {"Authorization": await make(runtime, "admin", accounts="beta/*", name="beta")}
+        listed = await tcp.get("/v1/jobs", headers=everything)
+        assert [job["job"] for job in listed.json()] == ["pull", "other", "boss"]
+        listed = await tcp.get("/v1/jobs", headers=betas)
+        assert [job["job"] for job in listed.json()] == ["pull", "other"]
+        assert "acme/boss" not in listed.text
 
 
 async def test_a_job_is_run_for_what_is_theirs(
