@@ -122,6 +122,7 @@ async def _rows(
 ) -> list[Any]:
     """Give the newest rows that fit, the newest last."""
     found: list[Any] = []
+    older = 0
     async with opened(settings) as runtime:
         first = float("-inf") if since is None else since(runtime.now())
         async for row in runtime.audit.newest_first():
@@ -132,7 +133,8 @@ async def _rows(
             is_event = event is None or name == event or name.startswith(f"{event}.")
             if is_account and is_event and at >= first:
                 found.append(row)
-            if len(found) == limit or at < first - _LATEST:
+            older = older + 1 if at < first - _LATEST else 0
+            if len(found) == limit or older == _MOST_OLDER:
                 break
     return found[::-1]
 
@@ -140,6 +142,9 @@ async def _rows(
 #: Rows are in the order in which they were written, which is that of their times but for entries
 #: that could not be written for a while, and clocks that differ.
 _LATEST = 86_400.0
+#: So many older ones in a row end the search: a clock that was wrong for a while, or a row whose
+#: time was altered, hides nothing that was written before it.
+_MOST_OLDER = 1_000
 
 
 def _plain(value: object) -> object:

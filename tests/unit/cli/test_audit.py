@@ -146,6 +146,14 @@ def test_where_no_end_is_noted_that_is_told(filled: Commands) -> None:
     assert "one that was cut off would not be noticed" in filled.err
 
 
+def test_a_row_of_a_wrong_time_hides_none_before_it(filled: Commands) -> None:
+    with closing(sqlite3.connect(filled.bench.folder / "vault.db")) as database:
+        database.execute("UPDATE audit SET at = 0 WHERE number = 5")
+        database.commit()
+    rows = listed(filled, "--since", "2027-01-15T00:00")
+    assert [row["number"] for row in rows] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
