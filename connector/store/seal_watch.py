@@ -2,10 +2,12 @@
 
 For a seal whose key is elsewhere, and can be withdrawn there. While it does not answer, the open
 vault serves; once it has not for ``vault.seal_max_age``, the vault counts as sealed (CHECKLIST
-130). A database that is away says nothing of the seal: it is asked about what was read last.
+130). A database that is away says nothing of the seal: it is asked about what was read last. So it
+is where the vault was moved to another seal meanwhile, which is the next start's business.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -57,6 +59,8 @@ class SealWatch:
     async def run(self) -> VaultSealed:
         """Ask until the last answer is too old, and give the reason; the vault is open now."""
         answered_at, is_failing = self._now(), False
+        with contextlib.suppress(TemporarilyUnavailable, VaultSealed):
+            self._keys = await require_keys(self._database)
         while True:
             await self._sleep(min(self._max_age / CHECKS, LONGEST_PAUSE))
             failure = await self._failure()
@@ -80,7 +84,9 @@ class SealWatch:
     async def _failure(self) -> VaultSealed | None:
         """Ask once; None where the seal opens the vault."""
         try:
-            self._keys = await require_keys(self._database)
+            present = await require_keys(self._database)
+            if self._keys is None or self._is_sealed_with_it(present):
+                self._keys = present
         except TemporarilyUnavailable:
             if self._keys is None:
                 return None
@@ -97,3 +103,7 @@ class SealWatch:
         except Exception as error:  # noqa: BLE001 - a seal of somebody else's raises what it likes
             return VaultSealed(f"{self._seal.description} failed ({type(error).__name__})")
         return None
+
+    def _is_sealed_with_it(self, keys: StoredKeys) -> bool:
+        """Tell whether the seal still opens the vault, as far as its rows say."""
+        return self._seal.description in {stored.description for stored in keys.seals}

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store import seal_watch
 from connector.store.seal_watch import CHECKS, LONGEST_PAUSE, SealWatch
+from connector.store.vault_seals import change_seal
 from connector.testing import MemorySeal, Stores, open_stores
 
 from .conftest import OpenDatabase
@@ -106,6 +107,33 @@ async def test_within_a_short_age_it_is_asked_several_times(stores: Stores, time
 async def test_a_seal_whose_key_was_taken_away_is_as_silent(stores: Stores, time: Time) -> None:
     failure = await watch(stores, Remote("ff" * 32), time).run()
     assert "is not the one that this vault was sealed with" in failure.reason
+
+
+async def test_where_the_vault_has_moved_to_another_seal_the_old_one_is_asked_as_before(
+    stores: Stores, time: Time
+) -> None:
+    """Programs that have the vault open go on (`connector vault rotate --seal`)."""
+    seal = Remote(KEY)
+
+    class Another(MemorySeal):
+        @property
+        def description(self) -> str:
+            return "another seal"
+
+    watching = watch(stores, seal, time)
+    moved: list[bool] = []
+
+    async def sleep(seconds: float) -> None:
+        await time.sleep(seconds)
+        if not moved:
+            await change_seal(stores.database, seal, Another(), keep=False, now=0.0)
+            moved.append(True)
+
+    watching._sleep = sleep
+    time.events.append((10 * HOUR, lambda: setattr(seal, "is_away", True)))
+    failure = await watching.run()
+    assert "nobody answers" in failure.reason
+    assert time.now >= 10 * HOUR
 
 
 async def test_a_root_key_that_opens_nothing_is_no_answer(stores: Stores, time: Time) -> None:
