@@ -4,7 +4,7 @@ Elsewhere, and where it cannot be read, nothing is known, and nothing is refused
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -39,17 +39,27 @@ def network_type(path: Path, mounts: Path = MOUNTS) -> str | None:
         path: of a file or folder that need not be there yet.
         mounts: what is mounted, in the form of mountinfo; where it is absent nothing is known.
     """
+    return type_among(NETWORK, path, mounts)
+
+
+def type_among(kinds: Collection[str], path: Path, mounts: Path = MOUNTS) -> str | None:
+    """Give the type of the file system of a path where it is one of some types.
+
+    Args:
+        kinds: which types.
+        path: of a file or folder that need not be there yet.
+        mounts: what is mounted, in the form of mountinfo; where it is absent nothing is known.
+    """
     try:
-        device = device_of(path)
+        device = _device_of(path)
         lines = mounts.read_text(errors="replace").splitlines()
     except OSError:
         return None
-    return next(
-        (kind for number, kind in mounted(lines) if number == device and kind in NETWORK), None
-    )
+    found = (kind for number, kind in _mounted(lines) if number == device)
+    return next((kind for kind in found if kind in kinds), None)
 
 
-def device_of(path: Path) -> int:
+def _device_of(path: Path) -> int:
     """Give the device of a path, or of the nearest folder above it that is there.
 
     Raises:
@@ -61,7 +71,7 @@ def device_of(path: Path) -> int:
     return place.stat().st_dev
 
 
-def mounted(lines: list[str]) -> Iterator[tuple[int, str]]:
+def _mounted(lines: list[str]) -> Iterator[tuple[int, str]]:
     """Give the device and type of each file system of a mountinfo."""
     for line in lines:
         mount, _, rest = line.partition(" - ")

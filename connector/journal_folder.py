@@ -7,12 +7,11 @@ on such a file system itself the journal may lie as well: it is as durable as wh
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from connector.errors import ConfigurationError, Problem, VaultSealed
-from connector.file_systems import MOUNTS, device_of, mounted
+from connector.file_systems import MOUNTS, type_among
 
 #: They live in memory.
 VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
@@ -25,12 +24,7 @@ def volatile_type(path: Path, mounts: Path = MOUNTS) -> str | None:
         path: of a file or folder that need not be there yet.
         mounts: what is mounted, in the form of mountinfo; where it is absent nothing is known.
     """
-    try:
-        device = device_of(path)
-        lines = mounts.read_text(errors="replace").splitlines()
-    except OSError:
-        return None
-    return next((kind for number, kind in _volatile(lines) if number == device), None)
+    return type_among(VOLATILE, path, mounts)
 
 
 def check_journal(
@@ -88,8 +82,3 @@ def check_mode(folder: Path) -> None:
         raise VaultSealed(f"the journal {folder} belongs to another user")
     if status.st_mode & 0o077:
         raise VaultSealed(f"the journal {folder} is open to others", f"Type: chmod 700 {folder}")
-
-
-def _volatile(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Give the device and type of each volatile file system that is mounted."""
-    return ((number, kind) for number, kind in mounted(lines) if kind in VOLATILE)

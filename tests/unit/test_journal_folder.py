@@ -90,9 +90,9 @@ async def test_nothing_opens_with_a_journal_that_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "connector.journal_folder.device_of", lambda path: 21 if path.name == "elsewhere" else 1
+        "connector.file_systems._device_of", lambda path: 21 if path.name == "elsewhere" else 1
     )
-    monkeypatch.setattr("connector.journal_folder._volatile", lambda _: [(21, "tmpfs")])
+    monkeypatch.setattr("connector.file_systems._mounted", lambda _: [(21, "tmpfs")])
     with workbench(tmp_path) as bench:
         await _opens(bench)
         bench.configure(replace=("[vault]", '[vault]\njournal = "elsewhere"'))
