@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import itertools
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -122,7 +123,10 @@ def database(open_database: OpenDatabase) -> Database:
 
 @pytest.fixture
 def stores(database: Database, template: Template) -> Stores:
-    return make_stores(database, copy.copy(template.vault))  # a test may give it further keys
+    vault = copy.copy(template.vault)  # a test may give it further keys, and counts what it seals
+    vault._numbers = itertools.count(1)
+    vault.sealed = 0
+    return make_stores(database, vault)
 
 
 @pytest.fixture
