@@ -46,9 +46,9 @@ def test_the_journal_is_on_a_file_system_that_a_restart_empties(
 ) -> None:
     folder = commands.bench.folder
     monkeypatch.setattr(
-        "connector.journal_folder.device_of", lambda path: 21 if path.name == "elsewhere" else 1
+        "connector.file_systems._device_of", lambda path: 21 if path.name == "elsewhere" else 1
     )
-    monkeypatch.setattr("connector.journal_folder._volatile", lambda _: [(21, "tmpfs")])
+    monkeypatch.setattr("connector.file_systems._mounted", lambda _: [(21, "tmpfs")])
     commands.configure(replace=("[vault]", '[vault]\njournal = "elsewhere"'))
     assert commands.run("doctor", "--json") == 2
     finding = found(commands, "configuration")
@@ -60,8 +60,8 @@ def test_the_journal_is_on_a_file_system_that_a_restart_empties(
 def test_the_vault_is_as_volatile_as_its_journal(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connector.journal_folder.device_of", lambda _: 21)
-    monkeypatch.setattr("connector.journal_folder._volatile", lambda _: [(21, "tmpfs")])
+    monkeypatch.setattr("connector.file_systems._device_of", lambda _: 21)
+    monkeypatch.setattr("connector.file_systems._mounted", lambda _: [(21, "tmpfs")])
     assert commands.run("doctor", "--json") == 0
     finding = found(commands, "journal")
     assert finding["verdict"] == "warning"
