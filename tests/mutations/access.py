@@ -118,7 +118,7 @@ _LOG: Final = (
         ),
     ),
     *of(
-        "connector/runtime.py",
+        "connector/runtime/opening.py",
         (
             "a damaged file is not served from",
             "                await check_whole(database)\n",

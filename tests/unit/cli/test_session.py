@@ -83,7 +83,7 @@ def test_interrupted_while_the_database_opens(
         send(signal.SIGINT)
         await migrate(database)
 
-    monkeypatch.setattr("connector.runtime.migrate", interrupted)
+    monkeypatch.setattr("connector.runtime.opening.migrate", interrupted)
     assert commands.run("accounts") == 130
     assert (commands.out, commands.err.strip()) == ("", "")
 

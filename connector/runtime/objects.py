@@ -1,48 +1,36 @@
-"""Builds the objects from a configuration: for `Connector`, the command line and the daemon.
-
-A `Runtime` belongs to one event loop. It opens the database, the vault and the wire, and gives them
-back in the order that loses nothing: refreshes under way commit first.
-"""
+"""Builds the objects of one process, for one event loop, and closes them."""
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable
 
 from connector.consent import Consents
 from connector.credential import Credential, make_credential
-from connector.errors import ConfigurationError, Problem, VaultSealed
 from connector.journal import Journal
-from connector.journal_folder import check_journal, check_mode
 from connector.oauth.token import AccessToken
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
 from connector.revoke import Revoker
-from connector.seal_kinds import NotASeal
 from connector.secret import Secret
 from connector.settings import Settings
 from connector.store.accounts import AccountStore
 from connector.store.api_keys import ApiKeyStore
 from connector.store.audit import AuditStore
-from connector.store.audit_entry import Actor, Entry, acting, process_actor
+from connector.store.audit_entry import Actor
 from connector.store.audit_mark import AuditMark
 from connector.store.audit_trail import AuditTrail
 from connector.store.changes import ChangeWatch
 from connector.store.consents import ConsentStore
 from connector.store.database import Database
-from connector.store.database_file import check_whole, database_url, prepare_database, remove_new
 from connector.store.due import DueStore
 from connector.store.generation_marks import GenerationMarks
 from connector.store.grants import GrantStore
 from connector.store.halts import HaltStore
 from connector.store.late_tokens import LateTokenStore
 from connector.store.metadata_pins import StoredPins
-from connector.store.owner import boot_time, new_owner
+from connector.store.owner import new_owner
 from connector.store.revocations import RevocationStore
 from connector.store.runs import RunStore
-from connector.store.schema import migrate
 from connector.store.seal_counts import SealCounts
-from connector.store.vault_keys import ensure_vault, load_vault
 from connector.token_source import TokenSource
 from connector.token_source.gate import ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
@@ -52,10 +40,7 @@ from connector.token_source.refresh import Refresh
 from connector.token_source.releases import Releases
 from connector.token_source.settlement import Settlement
 from connector.token_source.watch import StoreWatch
-from connector.vault.seal import Seal, open_seal
 from connector.vault.vault import Vault
-
-logger = logging.getLogger(__name__)
 
 
 class Runtime:
@@ -191,109 +176,3 @@ class Runtime:
         await self.trail.aclose()
         await self.wire.aclose()
         await self.database.aclose()
-
-
-async def open_runtime(
-    settings: Settings,
-    *,
-    has_background: bool,
-    create: bool = False,
-    through: str = "library",
-    now: Callable[[], float] = time.time,
-) -> Runtime:
-    """Open database and vault, and build the objects.
-
-    Args:
-        settings: the configuration.
-        has_background: this process lives on.
-        create: make the vault where there is none.
-        through: what this process is, in the audit trail.
-        now: gives seconds since the epoch.
-
-    Raises:
-        VaultSealed: there is no vault, its key is missing or wrong, or its file is not safe.
-        ConfigurationError: a secret of ``vault.url`` is missing, or a restart of this machine would
-            empty the journal.
-        TemporarilyUnavailable: the database cannot be had.
-    """
-    seal = configured_seal(settings)
-    lease_clock = boot_time if now is time.time else now
-    database = Database(database_url(settings.vault), now=now, lease_clock=lease_clock)
-    try:
-        check_journal(
-            settings.vault.journal,
-            database=database.path,
-            is_volatile_allowed=settings.vault.allow_volatile_journal,
-            source=settings.path.name,
-        )
-        check_mode(settings.vault.journal)
-        is_new_file = prepare_database(database, create=create)
-        try:
-            if has_background:
-                await check_whole(database)
-            await migrate(database)
-            is_new = False
-            if create:
-                vault, is_new = await ensure_vault(database, seal, now=now())
-                if is_new:
-                    logger.info(
-                        "vault made, sealed by %s",
-                        seal.description,
-                        extra={"action": "vault.made", "path": database.description},
-                    )
-            else:
-                vault = await load_vault(database, seal)
-        except VaultSealed:
-            if is_new_file:
-                await database.aclose()
-                remove_new(database)
-            raise
-    except BaseException:
-        await database.aclose()
-        raise
-    actor = process_actor(through)
-    runtime = Runtime(
-        settings, database, vault, has_background=has_background, actor=actor, now=now
-    )
-    if is_new:
-        runtime.trail.note(Entry(event="vault.made", detail={"seal": seal.description, "key": 1}))
-    return runtime
-
-
-def configured_seal(settings: Settings) -> Seal:
-    """Give the seal that a configuration names; nothing is asked of it yet.
-
-    Raises:
-        ConfigurationError: its name means nothing to it.
-    """
-    try:
-        return open_seal(settings.vault.seal_kind, settings.vault.seal_name, settings.folder)
-    except NotASeal as error:
-        problem = Problem(settings.path.name, "vault.seal", error.message, error.remedy)
-        raise ConfigurationError([problem]) from None
-
-
-class RuntimeCredentials:
-    """Credentials from a `Runtime` in the same event loop; implements `CredentialSource`.
-
-    Args:
-        runtime: whose accounts they are of.
-    """
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    def credential_now(self, account: str, rejected: AccessToken | None) -> Credential:  # noqa: ARG002
-        """Refuse: waiting here would stop the event loop that has to answer."""
-        raise RuntimeError("a synchronous client cannot be used in the daemon's own loop")
-
-    async def credential(self, account: str, rejected: AccessToken | None) -> Credential:
-        """Give a credential; with ``rejected``, another one than that.
-
-        What a job's run is given is counted.
-        """
-        credential = await self._runtime.credential(account, rejected)
-        actor = acting()
-        if actor is not None and actor.kind == "job":
-            self._runtime.releases.note(account, credential.token)
-        return credential

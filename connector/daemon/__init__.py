@@ -1,0 +1,9 @@
+"""The daemon: HTTP API, timer, refresher and upkeep in one process, one event loop.
+
+Sockets are bound and the vault is open before anything is served. At the end nothing new begins,
+runs are stopped at their cursor, refreshes under way commit, and the sockets go.
+"""
+
+from connector.daemon.daemon import Daemon
+
+__all__ = ["Daemon"]
