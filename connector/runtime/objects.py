@@ -125,6 +125,7 @@ class Runtime:
             now=now,
             changes=self._changes,
         )
+        self.refresh_outcomes = refresh.outcomes
         memory = TokenMemory(now=now)
         watch = StoreWatch(
             memory,

@@ -26,6 +26,7 @@ from connector.store.grants import GrantStore
 from connector.store.owner import boot_time
 from connector.token_source.gone_back import GoneBack
 from connector.token_source.late_tokens import Again
+from connector.token_source.outcomes import RefreshOutcomes
 from connector.token_source.sending import Sending
 from connector.token_source.settlement import Settlement
 from connector.token_source.unanswered import replay_period
@@ -61,6 +62,7 @@ class Refresh:
 
     Attributes:
         settlement: as given.
+        outcomes: tells what came of each request.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Refresh:
         self._grants = grants
         self._directory = directory
         self.settlement = settlement
+        self.outcomes = RefreshOutcomes()
         self._owner = owner
         self._now = now
         self._changes = changes
@@ -277,6 +280,7 @@ class Refresh:
                 parameter=exchange.parameter,
                 may_send=sending.is_timely,
             )
+        self.outcomes.note(account, answer, started, self._now())
         if not isinstance(answer, Granted):
             return await self.settlement.fail(account, client, answer, sending.before)
         kept = sending.credential if exchange is None else None
