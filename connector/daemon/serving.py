@@ -50,13 +50,13 @@ class Serving:
 
     async def start(self) -> None:
         """Begin; returns when connections are accepted."""
+        self._upkeep.start()
         for name in self._runtime.settings.providers:
             await self._check_provider(name)
         for server in self._servers:
             await server.start()
         self._timer.start()
         self._refresher.start()
-        self._upkeep.start()
 
     async def aclose(self) -> None:
         """Stop in order: nothing new begins, runs stop at their cursor, open answers are given."""
