@@ -16,6 +16,7 @@ from connector.web.api import Api
 from connector.web.body import UnusableBody
 from connector.web.caller import ANY, route
 from connector.web.connect_link import ConnectLinks
+from connector.web.hot_route import HotRoute
 from connector.web.job_runs import JobRuns
 from connector.web.known_keys import KnownKeys
 from connector.web.openapi import openapi
@@ -73,6 +74,7 @@ def make_app(runtime: Runtime, starter: RunStarter, keys: KnownKeys) -> Starlett
                 redirect_uris=redirect_uris,
                 on_refusal=refusals.note,
             ),
+            Middleware(HotRoute, memory=runtime.tokens.memory, releases=runtime.releases),
         ],
         exception_handlers={
             ConnectorError: answer_error,

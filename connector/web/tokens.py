@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -11,6 +12,9 @@ from connector.oauth.token import AccessToken
 from connector.runtime import Runtime
 from connector.web.caller import route
 from connector.web.problems import problem
+
+#: The scope that these routes need.
+TOKEN_READ: Final = "token:read"  # noqa: S105 - the name of a scope
 
 
 class Tokens:
@@ -26,9 +30,9 @@ class Tokens:
     def routes(self) -> list[Route]:
         """Give the routes."""
         return [
-            route("/v1/accounts/{account:path}/token", self.get, "token:read", methods=["GET"]),
+            route("/v1/accounts/{account:path}/token", self.get, TOKEN_READ, methods=["GET"]),
             route(
-                "/v1/accounts/{account:path}/refresh", self.refresh, "token:read", methods=["POST"]
+                "/v1/accounts/{account:path}/refresh", self.refresh, TOKEN_READ, methods=["POST"]
             ),
         ]
 
@@ -74,17 +78,19 @@ class Tokens:
 
 def token_answer(token: AccessToken) -> JSONResponse:
     """Make the answer that holds a token; never stored by anything on the way."""
-    expires_at = token.expires_at
-    return JSONResponse(
-        {
-            "access_token": token.value,
-            "token_type": token.token_type,
-            "expires_at": expires_at and _rfc3339(expires_at.astimezone(UTC).isoformat()),
-            "expires_in": None if token.expires_in is None else int(token.expires_in),
-            "scope": token.scope,
-        },
-        headers={"Cache-Control": "no-store"},
-    )
+    return JSONResponse(token_fields(token), headers={"Cache-Control": "no-store"})
+
+
+def token_fields(token: AccessToken) -> dict[str, object]:
+    """Give what callers are told of a token, and the token itself."""
+    expires_at, expires_in = token.expires_at, token.expires_in
+    return {
+        "access_token": token.value,
+        "token_type": token.token_type,
+        "expires_at": expires_at and _rfc3339(expires_at.astimezone(UTC).isoformat()),
+        "expires_in": None if expires_in is None else int(expires_in),
+        "scope": token.scope,
+    }
 
 
 def _rfc3339(text: str) -> str:

@@ -80,6 +80,22 @@ _CHECK: Final = of(
     ),
 )
 
+_HOT: Final = of(
+    "connector/web/hot_route.py",
+    (
+        "memory gives tokens to those with the scope",
+        "not caller.may(TOKEN_READ) or ",
+        "",
+        "tests/unit/web/test_hot_route.py",
+    ),
+    (
+        "memory gives tokens of their own accounts only",
+        " or not caller.sees(account)",
+        "",
+        "tests/unit/web/test_hot_route.py",
+    ),
+)
+
 _LISTS: Final = (
     *of(
         "connector/web/api.py",
@@ -130,5 +146,5 @@ _LOG: Final = (
 
 ACCESS: Final = Table(
     title="Who may call the daemon, and when it serves",
-    mutations=(*_KEY, *_CALLER, *_CHECK, *_LISTS, *_LOG),
+    mutations=(*_KEY, *_CALLER, *_CHECK, *_HOT, *_LISTS, *_LOG),
 )
