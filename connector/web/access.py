@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.consent import redirect_path
@@ -24,7 +23,10 @@ from connector.web.redirection import raw_path
 
 #: What a person's browser must reach to consent, besides the redirect URIs.
 OPEN_PREFIXES: Final = ("/connect/", "/callback/", "/consent/")
-_SAME_SITE: Final = frozenset({None, "none", "same-origin"})
+_SAME_SITE: Final = frozenset({b"none", b"same-origin"})
+
+#: The values of each header, in order; names in lower case.
+_Headers = dict[bytes, list[bytes]]
 
 
 class _Refusal(NamedTuple):
@@ -73,7 +75,7 @@ class AccessCheck:
         self._on_refusal = on_refusal
         self._app = app
         self._keys = keys
-        self._hosts = frozenset(hosts)
+        self._hosts = frozenset(host.encode() for host in hosts)
         self._callbacks = frozenset(map(redirect_path, redirect_uris))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +85,7 @@ class AccessCheck:
         if scope.get("connector.trusted_peer"):
             await self._app({**scope, KEY: Caller()}, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers = _headers_of(scope)
         stranger = actor_of_stranger(scope)
         refusal, is_open = self._refusal(scope, headers)
         if refusal is None and is_open:
@@ -104,16 +106,17 @@ class AccessCheck:
                 with acting_as(holder):
                     await self._app({**scope, KEY: caller}, receive, send)
                 return
-            refusal = _BAD_KEY if headers.get("authorization") else _NO_KEY
+            refusal = _BAD_KEY if any(headers.get(b"authorization", ())) else _NO_KEY
         self._on_refusal(stranger, refusal.outcome)
         challenge = {"WWW-Authenticate": 'Bearer realm="connector"'}
         more = challenge if refusal.status == 401 else None
         answer = problem(refusal.status, refusal.name, refusal.detail, headers=more)
         await answer(scope, receive, send)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> tuple[_Refusal | None, bool]:
+    def _refusal(self, scope: Scope, headers: _Headers) -> tuple[_Refusal | None, bool]:
         """Give the refusal of what no page of ours sent; and whether the path needs no key."""
-        if headers.get("host") not in self._hosts:
+        named = headers.get(b"host", ())
+        if len(named) != 1 or named[0] not in self._hosts:
             return _FOREIGN_HOST, False
         path: str = scope["path"]
         is_callback = raw_path(scope) in self._callbacks or path.startswith("/callback/")
@@ -125,22 +128,29 @@ class AccessCheck:
         return None, is_open
 
 
-def _bearer(headers: Headers) -> str:
+def _headers_of(scope: Scope) -> _Headers:
+    """Read the headers, once: a lookup among `Headers` goes through all of them."""
+    headers: _Headers = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, []).append(value)
+    return headers
+
+
+def _bearer(headers: _Headers) -> str:
     """Give the key that a request presents; nothing where there are several, or none."""
-    values = headers.getlist("authorization")
-    scheme, _, value = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-    return value.strip() if scheme.lower() == "bearer" else ""
+    values = headers.get(b"authorization", ())
+    scheme, _, value = values[0].partition(b" ") if len(values) == 1 else (b"", b"", b"")
+    return value.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
 
 
-def _is_own_page(headers: Headers, hosts: frozenset[str]) -> bool:
+def _is_own_page(headers: _Headers, hosts: frozenset[bytes]) -> bool:
     """Tell whether a request comes from no page, or from one of ours (Fetch Metadata, Origin)."""
-    origin = headers.get("origin")
-    if origin is not None and origin.partition("://")[2] not in hosts:
-        return False
-    site = headers.get("sec-fetch-site")
-    if site in _SAME_SITE:
+    for origin in headers.get(b"origin", ()):
+        if origin.partition(b"://")[2] not in hosts:
+            return False
+    if _SAME_SITE.issuperset(headers.get(b"sec-fetch-site", ())):
         return True
     # a link to us on somebody's page may be followed; it changes nothing
-    return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == (
-        "document"
+    return headers.get(b"sec-fetch-mode") == [b"navigate"] and (
+        headers.get(b"sec-fetch-dest") == [b"document"]
     )

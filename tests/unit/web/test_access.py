@@ -255,6 +255,15 @@ async def test_a_foreign_page_is_refused_with_a_key_too(
     tcp: httpx2.AsyncClient, runtime: Runtime
 ) -> None:
     key = await make(runtime, "admin")
-    for foreign in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
-        answer = await tcp.get("/v1/accounts", headers={"Authorization": key, **foreign})
-        assert answer.status_code == 403
+    ours, evil = BASE.removeprefix("http://"), "https://evil.example"
+    for foreign in (
+        [("Host", "evil.example")],
+        [("Host", ours), ("Host", "evil.example")],
+        [("Host", "evil.example"), ("Host", ours)],
+        [("Host", ours), ("Host", ours)],
+        [("Origin", evil)],
+        [("Origin", BASE), ("Origin", evil)],
+        [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")],
+    ):
+        answer = await tcp.get("/v1/accounts", headers=[("Authorization", key), *foreign])
+        assert answer.status_code == 403, foreign
