@@ -14,6 +14,7 @@ BENCHMARKS = (
     "cached",
     "single_flight",
     "slow_neighbour",
+    "token_route",
     "due",
     "memory",
     "vault",

@@ -57,7 +57,7 @@ def main() -> None:
         }.items():
             rows[name] = [_of_python(code, installation) for _ in range(ROUNDS)]
         rows["daemon, 1 account"] = [_of_daemon(installation, []) for _ in range(ROUNDS)]
-        names = asyncio.run(_connect(installation))
+        names = asyncio.run(connect_accounts(installation))
         rows[f"daemon, {ACCOUNTS:,} accounts"] = [
             _of_daemon(installation, []) for _ in range(ROUNDS)
         ]
@@ -121,7 +121,7 @@ def _in_folder(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-async def _connect(installation: Installation) -> list[str]:
+async def connect_accounts(installation: Installation) -> list[str]:
     """Make accounts with tokens of the usual length, good for a week."""
     settings = load_settings(installation.folder / "config.toml")
     runtime = await open_runtime(settings, has_background=False)
