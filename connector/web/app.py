@@ -4,7 +4,7 @@ import logging
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,7 +54,7 @@ def make_app(runtime: Runtime, starter: RunStarter, keys: KnownKeys) -> Starlett
     hosts = {f"{name}:{daemon.port}" for name in (host, "localhost", "127.0.0.1", "[::1]")}
     if daemon.public_url:
         hosts.add(daemon.public_url.partition("://")[2])
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/healthz", _alive, methods=["GET"]),
             route("/readyz", ready, ANY, methods=["GET"]),
@@ -83,6 +83,8 @@ def make_app(runtime: Runtime, starter: RunStarter, keys: KnownKeys) -> Starlett
             405: _not_allowed,
         },
     )
+    app.router.redirect_slashes = False  # it would lead on by the Host header of the request
+    return app
 
 
 async def _alive(_request: Request) -> Response:
@@ -127,6 +129,8 @@ class BugGuard:
 
         try:
             await self._app(scope, receive, noting_send)
+        except ClientDisconnect:
+            return  # in the middle of its request: nobody is there to be answered
         except Exception:
             logger.exception("a request failed by a bug", extra={"action": "web.bug"})
             if has_started:

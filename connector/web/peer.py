@@ -10,8 +10,9 @@ import struct
 from functools import lru_cache
 from typing import Final
 
+import h11
 from starlette.types import Scope
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from connector.store.audit_entry import Actor
 
@@ -23,14 +24,30 @@ _OUR_HEADER: Final = b"connector-config"
 
 
 class PeerProtocol(H11Protocol):
-    """HTTP whose requests bear the user at the other end in the place of an address."""
+    """HTTP whose requests bear the user at the other end in the place of an address.
+
+    No URL is logged, since some hold secrets, and what turns out not to be HTTP in the middle of a
+    request is no failure of whoever answers that request.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection."""
         super().connection_made(transport)
+        self.access_log = False
         user = _user_of(transport.get_extra_info("socket"))
         if user is not None:
             self.client = f"{_UID}{user}", 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, unless an answer has begun, and take no other after that."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
 
 def actor_of_trusted(scope: Scope) -> Actor:

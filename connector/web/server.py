@@ -41,6 +41,7 @@ class Server:
         config = uvicorn.Config(
             app,
             http=PeerProtocol,
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
