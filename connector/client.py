@@ -10,6 +10,16 @@ from __future__ import annotations
 
 import os
 
+from connector.local_daemon import (
+    Answer,
+    DaemonUnreachable,
+    exchange,
+    find_socket,
+    open_socket,
+)
+
+__all__ = ["Client", "DaemonUnreachable", "Token"]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket as sockets
@@ -20,34 +30,6 @@ if TYPE_CHECKING:
 
     from connector.errors import ConnectorError
     from connector.remote_daemon import RemoteDaemon
-
-#: The daemon answers within a refresh's deadline and the wait for a lease (seconds).
-TIMEOUT = 80.0
-#: The socket's name where the configuration does not say otherwise.
-SOCKET_NAME = "connector.sock"
-#: No answer to this client is larger.
-LARGEST_ANSWER = 1024 * 1024
-
-
-class DaemonUnreachable(Exception):
-    """No daemon answers on the socket, or it serves another configuration."""
-
-
-class Answer:
-    """An HTTP answer.
-
-    Attributes:
-        status: the HTTP status.
-        headers: names in lower case.
-        body: as it came.
-    """
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
 
 
 class Token:
@@ -189,69 +171,6 @@ class Client:
         return answer
 
 
-def find_socket(config: str | None) -> str:
-    """Give where the daemon's socket is, without reading the configuration.
-
-    Args:
-        config: the configuration file, where it was named.
-    """
-    named = os.environ.get("CONNECTOR_SOCKET")
-    if named:
-        return named
-    config = config or os.environ.get("CONNECTOR_CONFIG") or ""
-    return os.path.join(os.path.dirname(config), SOCKET_NAME)  # noqa: PTH118, PTH120 - pathlib costs 10 ms
-
-
-def open_socket(path: str) -> sockets.socket:
-    """Connect to a daemon.
-
-    Raises:
-        DaemonUnreachable: nobody listens there.
-    """
-    # the C module beneath `socket`: the Python one around it costs 10 ms to import
-    import _socket
-
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    connection.settimeout(TIMEOUT)
-    try:
-        connection.connect(path)
-    except OSError as error:
-        connection.close()
-        raise DaemonUnreachable(f"no daemon listens on {path}: {error.strerror}") from None
-    return connection
-
-
-def exchange(
-    connection: sockets.socket, method: str, path: str, headers: Mapping[str, str]
-) -> Answer:
-    """Send one request without a body and read the answer (RFC 9112).
-
-    Raises:
-        DaemonUnreachable: the connection ended, or what came is no answer of a daemon.
-        OSError: the connection failed.
-    """
-    lines = [f"{method} {path} HTTP/1.1", "Host: connector", "Content-Length: 0"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += _receive(connection, len(data))
-    head, _, body = data.partition(b"\r\n\r\n")
-    status_line, *fields = head.decode("latin-1").split("\r\n")
-    answer_headers = {}
-    for field in fields:
-        name, _, value = field.partition(":")
-        answer_headers[name.strip().lower()] = value.strip()
-    try:
-        status = int(status_line.split(" ", 2)[1])
-        length = int(answer_headers["content-length"])
-    except (IndexError, ValueError, KeyError):
-        raise DaemonUnreachable("what answers on the socket is no daemon of ours") from None
-    while len(body) < length:
-        body += _receive(connection, len(body))
-    return Answer(status, answer_headers, body[:length])
-
-
 def problem_error(document: Mapping[str, object]) -> ConnectorError:
     """Make the error that a problem document of the daemon stands for (RFC 9457)."""
     from datetime import UTC, datetime, timedelta
@@ -285,15 +204,6 @@ def problem_error(document: Mapping[str, object]) -> ConnectorError:
         )
         return errors.TemporarilyUnavailable(str(document.get("reason", detail)), retry_at)
     return errors.Refused(detail)
-
-
-def _receive(connection: sockets.socket, so_far: int) -> bytes:
-    chunk = connection.recv(64 * 1024)
-    if not chunk:
-        raise DaemonUnreachable("the daemon closed the connection")
-    if so_far > LARGEST_ANSWER:
-        raise DaemonUnreachable("what answers on the socket is no daemon of ours")
-    return chunk
 
 
 def _query(min_ttl: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from connector import errors
-from connector.client import LARGEST_ANSWER, TIMEOUT, Answer, DaemonUnreachable
+from connector.local_daemon import LARGEST_ANSWER, TIMEOUT, Answer, DaemonUnreachable
 
 _SOURCE: Final = "environment"
 

@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int | None:
         return None
     account, options = wish
     config = options.get("--config") or os.environ.get("CONNECTOR_CONFIG") or "config.toml"
-    from connector import client
+    from connector import local_daemon
 
     query = f"?strict={'true' if '--strict' in options else 'false'}"
     if "--min-ttl" in options:
@@ -46,9 +46,11 @@ def run(arguments: list[str]) -> int | None:
     headers = {"Accept": "text/plain"}
     try:
         headers["Connector-Config"] = os.path.realpath(config)  # the working folder may be gone
-        connection = client.open_socket(client.find_socket(config))
-        answer = client.exchange(connection, "GET", f"/v1/accounts/{account}/token{query}", headers)
-    except (client.DaemonUnreachable, OSError):
+        connection = local_daemon.open_socket(local_daemon.find_socket(config))
+        answer = local_daemon.exchange(
+            connection, "GET", f"/v1/accounts/{account}/token{query}", headers
+        )
+    except (local_daemon.DaemonUnreachable, OSError):
         return None
     if answer.status == 200:
         return _print(answer, with_header="--header" in options)
@@ -79,7 +81,7 @@ def _parse(arguments: list[str]) -> tuple[str, dict[str, str]] | None:
 
 
 def _print(answer: "object", *, with_header: bool) -> int:
-    from connector.client import Answer
+    from connector.local_daemon import Answer
 
     assert isinstance(answer, Answer)  # noqa: S101 - typed so that nothing is imported before
     token = answer.body.decode()
