@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from connector.errors import ConnectorError
     from connector.remote_daemon import RemoteDaemon
@@ -102,15 +102,22 @@ class Client:
             VaultSealed: as `Connector.get_token`.
             DaemonUnreachable: no daemon answers on the socket.
         """
-        return self._token("GET", f"/v1/accounts/{account}/token{_query(min_ttl)}")
+        return self._token("GET", f"{account_path(account)}/token{_query(min_ttl)}", {})
 
     def get_access_token(self, account: str, min_ttl: float | None = None) -> str:
         """Give the access token itself; arguments and errors as for `get_token`."""
         return self.get_token(account, min_ttl).value
 
-    def refresh(self, account: str) -> Token:
-        """Force one refresh, or wait for the one that is under way; errors as for `get_token`."""
-        return self._token("POST", f"/v1/accounts/{account}/refresh")
+    def refresh(self, account: str, rejected: str | None = None) -> Token:
+        """Force one refresh, or wait for the one that is under way; errors as for `get_token`.
+
+        Args:
+            account: the account's name.
+            rejected: the token that an API has rejected: where the present one is another, or was
+                minted just now, that is given and nothing is refreshed.
+        """
+        headers = {} if rejected is None else {"Connector-Rejected": rejected}
+        return self._token("POST", f"{account_path(account)}/refresh", headers)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -130,37 +137,32 @@ class Client:
     ) -> None:
         self.close()
 
-    def _token(self, method: str, path: str) -> Token:
+    def _token(self, method: str, path: str, headers: Mapping[str, str]) -> Token:
         import json
-        from datetime import datetime
 
-        answer = self._ask(method, path)
+        answer = self._ask(method, path, headers)
         document = json.loads(answer.body)
         if answer.status != 200:
             raise problem_error(document)
-        expires_at = document["expires_at"]
-        return Token(
-            value=document["access_token"],
-            token_type=document["token_type"],
-            expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
-            scope=document["scope"],
-        )
+        return token_of(document)
 
-    def _ask(self, method: str, path: str) -> Answer:
+    def _ask(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         """Ask over a kept connection if there is one; a stale one is replaced once."""
         if self._remote is not None:
-            return self._remote.ask(method, path)
+            return self._remote.ask(method, path, headers)
         if self._idle:
             connection = self._idle.pop()
             try:
-                return self._exchange(connection, method, path)
+                return self._exchange(connection, method, path, headers)
             except (OSError, DaemonUnreachable):
                 connection.close()  # the daemon has closed it meanwhile, or was restarted
-        return self._exchange(open_socket(self.path), method, path)
+        return self._exchange(open_socket(self.path), method, path, headers)
 
-    def _exchange(self, connection: sockets.socket, method: str, path: str) -> Answer:
+    def _exchange(
+        self, connection: sockets.socket, method: str, path: str, headers: Mapping[str, str]
+    ) -> Answer:
         try:
-            answer = exchange(connection, method, path, {})
+            answer = exchange(connection, method, path, headers)
         except BaseException:
             connection.close()
             raise
@@ -169,6 +171,33 @@ class Client:
         else:
             self._idle.append(connection)
         return answer
+
+
+def account_path(account: str) -> str:
+    """Give the daemon's path of an account.
+
+    Raises:
+        UnknownAccount: no account can have that name; in a request it could mean anything.
+    """
+    from connector.errors import UnknownAccount
+
+    letters = account.replace("/", "").replace("-", "").replace("_", "").replace(".", "")
+    if not letters.isalnum() or not letters.isascii():
+        raise UnknownAccount(account)
+    return f"/v1/accounts/{account}"
+
+
+def token_of(document: Mapping[str, Any]) -> Token:
+    """Read the daemon's answer that holds a token."""
+    from datetime import datetime
+
+    expires_at = document["expires_at"]
+    return Token(
+        value=document["access_token"],
+        token_type=document["token_type"],
+        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+        scope=document["scope"],
+    )
 
 
 def problem_error(document: Mapping[str, object]) -> ConnectorError:

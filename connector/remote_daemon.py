@@ -8,6 +8,7 @@ along a redirect, which is not followed.
 import http.client
 import ipaddress
 import ssl
+from collections.abc import Mapping
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -38,8 +39,13 @@ class RemoteDaemon:
         self._headers = {"Authorization": f"Bearer {key}", "Content-Length": "0"}
         self._idle: list[http.client.HTTPConnection] = []
 
-    def ask(self, method: str, path: str) -> Answer:
+    def ask(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         """Send one request without a body; a kept connection that was closed is replaced once.
+
+        Args:
+            method: of HTTP.
+            path: with its query.
+            headers: further ones.
 
         Raises:
             DaemonUnreachable: nobody answers there, or what answers is no daemon.
@@ -47,10 +53,10 @@ class RemoteDaemon:
         if self._idle:
             connection = self._idle.pop()
             try:
-                return self._exchange(connection, method, path)
+                return self._exchange(connection, method, path, headers)
             except DaemonUnreachable:
                 connection.close()
-        return self._exchange(self._connection(), method, path)
+        return self._exchange(self._connection(), method, path, headers)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -64,9 +70,15 @@ class RemoteDaemon:
             self._host, self._port, timeout=TIMEOUT, context=self._tls
         )
 
-    def _exchange(self, connection: http.client.HTTPConnection, method: str, path: str) -> Answer:
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+    ) -> Answer:
         try:
-            connection.request(method, self._prefix + path, headers=self._headers)
+            connection.request(method, self._prefix + path, headers={**headers, **self._headers})
             response = connection.getresponse()
             body = response.read(LARGEST_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:

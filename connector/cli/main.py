@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "connect": ("connect", "Let a person consent, once, in a browser."),
     "accounts": ("accounts", "List the accounts; rename one; import those of another program."),
     "token": ("token", "Print an access token and nothing else."),
+    "exec": ("exec", "Run a program with an access token."),
     "refresh": ("refresh", "Force one refresh."),
     "revoke": ("revoke", "Revoke accounts at their provider and here."),
     "forget": ("forget", "Remove an account, revoking it first."),
@@ -67,7 +68,7 @@ class _Commands(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"connector.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
+        command: click.Command = getattr(module, name.replace("-", "_"))
         return command
 
     def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -122,11 +123,11 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - whatever it is, a person is told
         if _is_debugging(arguments):
             traceback.print_exception(error)
-        return _tell(error)
+        return tell(error)
     return result if isinstance(result, int) else 0
 
 
-def _tell(error: Exception) -> int:
+def tell(error: Exception) -> int:
     """Print an error for people, safe for a terminal, and give its exit status."""
     status = 1
     if isinstance(error, ConnectorError):

@@ -12,6 +12,7 @@ from connector.runtime import Runtime
 from connector.web.body import UnusableBody, read_object
 from connector.web.caller import ANY, caller_of, route
 from connector.web.connect_link import ConnectLinks
+from connector.web.tokens import misdirected
 
 
 class Api:
@@ -43,6 +44,8 @@ class Api:
 
     async def account(self, request: Request) -> Response:
         """Show one account."""
+        if (refusal := misdirected(request, self._runtime.settings)) is not None:
+            return refusal
         account = await self._runtime.accounts.require(request.path_params["account"])
         return JSONResponse(account_view(account))
 

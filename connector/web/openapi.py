@@ -59,6 +59,10 @@ def _account_paths() -> Json:
     account = _path_parameter("account", "The account's name; its slashes are not escaped")
     min_ttl = _query("min_ttl", {"type": "number"}, "Seconds that the token must still be good for")
     strict = _query("strict", {"enum": ["true"]}, "Refuse a token that is good for less")
+    rejected = _header(
+        "Connector-Rejected",
+        "The token that an API rejected: where the present one is another, that is given",
+    )
     token = _json(_ref("Token")) | {"text/plain": {"schema": _TEXT}}
     return {
         "/v1/accounts": {
@@ -69,7 +73,7 @@ def _account_paths() -> Json:
         "/v1/accounts/{account}": {
             "parameters": [account],
             "get": _operation(
-                "One account", {"200": ("Account", _json(_ref("Account")))}, (*refused, 503)
+                "One account", {"200": ("Account", _json(_ref("Account")))}, (*refused, 421, 503)
             ),
         },
         "/v1/accounts/{account}/token": {
@@ -80,8 +84,9 @@ def _account_paths() -> Json:
         "/v1/accounts/{account}/refresh": {
             "parameters": [account],
             "post": _operation(
-                "Force one refresh", {"200": ("Token", _json(_ref("Token")))}, unminted
-            ),
+                "Force one refresh", {"200": ("Token", _json(_ref("Token")))}, (*unminted, 421)
+            )
+            | {"parameters": [rejected]},
         },
         "/v1/accounts/{account}/revoke": {
             "parameters": [account],
@@ -273,6 +278,10 @@ def _path_parameter(name: str, description: str) -> Json:
     return {
         "name": name, "in": "path", "required": True, "schema": _TEXT, "description": description
     }  # fmt: skip
+
+
+def _header(name: str, description: str) -> Json:
+    return {"name": name, "in": "header", "schema": _TEXT, "description": description}
 
 
 def _query(name: str, schema: Json, description: str) -> Json:

@@ -21,6 +21,10 @@ _UID: Final = "uid:"
 _CREDENTIALS: Final = struct.Struct("3i")
 #: The command line says so of itself; whoever else sends it is no other user for that.
 _OUR_HEADER: Final = b"connector-config"
+#: Which command it is, where it is not ``connector token``.
+_COMMAND_HEADER: Final = b"connector-command"
+#: Those that ask a daemon; nothing else that is sent gets into the audit trail.
+_COMMANDS: Final = frozenset({b"exec", b"git-credential", b"docker-credential"})
 
 
 class PeerProtocol(H11Protocol):
@@ -55,8 +59,11 @@ def actor_of_trusted(scope: Scope) -> Actor:
     host = (scope.get("client") or ("", 0))[0]
     # where the kernel does not tell, only our own user can have opened it, or root
     user = host.removeprefix(_UID) if host.startswith(_UID) else str(os.getuid())
-    is_ours = any(name == _OUR_HEADER for name, _value in scope["headers"])
-    return _trusted(user, "connector token" if is_ours else "api")
+    headers = dict(scope["headers"])
+    if _OUR_HEADER not in headers:
+        return _trusted(user, "api")
+    command = headers.get(_COMMAND_HEADER)
+    return _trusted(user, f"connector {command.decode() if command in _COMMANDS else 'token'}")
 
 
 def actor_of_stranger(scope: Scope) -> Actor:

@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from connector.oauth.token import AccessToken
 from connector.runtime import Runtime
+from connector.secret import Secret
+from connector.settings import Settings
 from connector.web.caller import route
 from connector.web.problems import problem
 
@@ -41,9 +43,8 @@ class Tokens:
 
         With ``Accept: text/plain`` the answer is the token and a newline, for the command line.
         """
-        config = request.headers.get("connector-config")
-        if config is not None and config != str(self._runtime.settings.path):
-            return problem(421, "misdirected", "this daemon serves another configuration")
+        if (refusal := misdirected(request, self._runtime.settings)) is not None:
+            return refusal
         text = request.query_params.get("min_ttl")
         try:
             min_ttl = None if text is None else float(text)
@@ -69,11 +70,30 @@ class Tokens:
         return PlainTextResponse(f"{token.value}\n", headers=headers)
 
     async def refresh(self, request: Request) -> Response:
-        """Force one refresh and give the new token."""
+        """Force one refresh and give the new token.
+
+        A program whose API has rejected a token names it in ``Connector-Rejected``: where the
+        present one is another, or was minted just now, that is given (CHECKLIST 72).
+        """
+        if (refusal := misdirected(request, self._runtime.settings)) is not None:
+            return refusal
         account = request.path_params["account"]
-        token = await self._runtime.tokens.refresh(account, ignore_backoff=True)
+        rejected = request.headers.get("connector-rejected")
+        token = await self._runtime.tokens.refresh(
+            account,
+            rejected=None if rejected is None else Secret(rejected),
+            ignore_backoff=rejected is None,  # a person asks
+        )
         self._runtime.releases.note(account, token)
         return token_answer(token)
+
+
+def misdirected(request: Request, settings: Settings) -> Response | None:
+    """Refuse a command of another configuration, whose accounts are others; None: it is ours."""
+    config = request.headers.get("connector-config")
+    if config is None or config == str(settings.path):
+        return None
+    return problem(421, "misdirected", "this daemon serves another configuration")
 
 
 def token_answer(token: AccessToken) -> JSONResponse:

@@ -127,6 +127,22 @@ class TestClient:
         before = client.get_access_token("acme/ads")
         assert client.refresh("acme/ads").value != before
 
+    def test_a_rejected_token_costs_one_refresh(self, client: Client, simulator: Simulator) -> None:
+        rejected = client.get_access_token("acme/ads")
+        fresh = client.refresh("acme/ads", rejected=rejected).value
+        assert fresh != rejected
+        assert client.refresh("acme/ads", rejected=rejected).value == fresh, "it is another"
+        assert client.refresh("acme/ads", rejected=fresh).value == fresh, "it was minted just now"
+        assert simulator.ledger.count("token", grant_type="refresh_token") == 1
+        assert client.refresh("acme/ads").value != fresh, "a person asks"
+
+    @pytest.mark.parametrize(
+        "name", ["", "a b", "a?b", "a/token?x", "acme/ads\r\nX: y", "é", "a%2Fb"]
+    )
+    def test_what_is_no_name_is_not_sent(self, client: Client, name: str) -> None:
+        with pytest.raises(UnknownAccount):
+            client.get_token(name)
+
     def test_errors(self, client: Client, serving: Installation, simulator: Simulator) -> None:
         with pytest.raises(UnknownAccount):
             client.get_token("acme/none")

@@ -1,0 +1,164 @@
+"""Tokens for a command that hands them on: of the daemon where there is one, else of this process.
+
+As ``connector token`` has it: the daemon on the configured socket is asked first; where there is
+none, or it serves another configuration, the vault is opened here, once, and stays open until the
+end. The lease makes both safe beside each other (CHECKLIST 153).
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from connector.cli.core_dumps import forbid_core_dumps
+from connector.cli.session import opened
+from connector.client import Token, account_path, problem_error, token_of
+from connector.local_daemon import Answer, DaemonUnreachable, exchange, open_socket
+from connector.secret import Secret
+
+if TYPE_CHECKING:
+    from connector.oauth.token import AccessToken
+    from connector.runtime import Runtime
+    from connector.settings import Settings
+
+
+class Asking:
+    """Asks for tokens; make one with `asking`.
+
+    Args:
+        settings: the configuration.
+        stack: closes what was opened.
+    """
+
+    def __init__(self, settings: "Settings", stack: contextlib.AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._socket = os.environ.get("CONNECTOR_SOCKET") or settings.daemon.socket
+        self._runtime: Runtime | None = None
+        self._opening = asyncio.Lock()
+
+    async def provider(self, account: str) -> str:
+        """Give the name of an account's provider.
+
+        Raises:
+            UnknownAccount: there is no such account.
+            ConnectorError: as `session.opened`.
+        """
+        document = await self._ask_daemon("GET", account_path(account))
+        if document is not None:
+            return str(document["provider"])
+        runtime = await self._open()
+        return (await runtime.accounts.require(account)).provider
+
+    async def token(self, account: str, min_ttl: float | None = None) -> Token:
+        """Give an access token.
+
+        Args:
+            account: the account's name.
+            min_ttl: the least remaining life in seconds, as `TokenSource.get` takes it.
+
+        Raises:
+            ConnectorError: as `TokenSource.get` and `session.opened`.
+        """
+        query = "" if min_ttl is None else f"?min_ttl={min_ttl!r}"
+        document = await self._ask_daemon("GET", f"{account_path(account)}/token{query}")
+        if document is not None:
+            return token_of(document)
+        runtime = await self._open()
+        return _released(runtime, account, await runtime.tokens.get(account, min_ttl))
+
+    async def renew(self, account: str, rejected: str) -> Token:
+        """Give another access token than one that was rejected, as after a 401.
+
+        Args:
+            account: the account's name.
+            rejected: the token.
+
+        Raises:
+            ConnectorError: as `TokenSource.refresh` and `session.opened`.
+        """
+        headers = {"Connector-Rejected": rejected}
+        document = await self._ask_daemon("POST", f"{account_path(account)}/refresh", headers)
+        if document is not None:
+            return token_of(document)
+        runtime = await self._open()
+        token = await runtime.tokens.refresh(account, rejected=Secret(rejected))
+        return _released(runtime, account, token)
+
+    async def _open(self) -> "Runtime":
+        async with self._opening:
+            if self._runtime is None:
+                self._runtime = await self._stack.enter_async_context(opened(self._settings))
+        return self._runtime
+
+    async def _ask_daemon(
+        self, method: str, path: str, headers: dict[str, str] | None = None
+    ) -> dict[str, object] | None:
+        """Ask the daemon; None where there is none that serves this configuration."""
+        if not self._socket:
+            return None
+        sent = {
+            "Connector-Config": str(self._settings.path),
+            "Connector-Command": click.get_current_context().info_name or "",
+            **(headers or {}),
+        }
+        try:
+            answer = await _exchanged(os.fspath(self._socket), method, path, sent)
+        except (DaemonUnreachable, OSError):
+            return None
+        if answer.status == 421:
+            return None
+        try:
+            document = json.loads(answer.body)
+        except ValueError:
+            return None  # whatever it is, it is no daemon
+        if answer.status != 200:
+            raise problem_error(document)
+        found: dict[str, object] = document
+        return found
+
+
+@contextlib.asynccontextmanager
+async def asking(settings: "Settings") -> AsyncIterator[Asking]:
+    """Ask for tokens, and close what was opened for it.
+
+    Args:
+        settings: the configuration.
+    """
+    forbid_core_dumps()
+    async with contextlib.AsyncExitStack() as stack:
+        yield Asking(settings, stack)
+
+
+def warn_if_short(token: Token, min_ttl: float | None) -> None:
+    """Say on standard error that a token lives less than was asked for, as ``connector token``."""
+    if min_ttl is not None and token.expires_at is not None:
+        left = (token.expires_at - datetime.now(UTC)).total_seconds()
+        if left < min_ttl - 1:  # a second of the way here
+            click.echo("connector: the token lives less than was asked for", err=True)
+
+
+def _released(runtime: "Runtime", account: str, token: "AccessToken") -> Token:
+    runtime.releases.note(account, token)
+    return Token(token.value, token.token_type, token.expires_at, token.scope)
+
+
+async def _exchanged(path: str, method: str, target: str, headers: dict[str, str]) -> Answer:
+    """Ask in a thread; who gives up waiting ends the connection, so that the thread ends too."""
+    connection = open_socket(path)
+    task = asyncio.create_task(asyncio.to_thread(exchange, connection, method, target, headers))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError):
+            connection.shutdown(2)
+        with contextlib.suppress(DaemonUnreachable, OSError):
+            await task
+        raise
+    finally:
+        connection.close()
