@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "accounts": ("accounts", "List the accounts; rename one; import those of another program."),
     "token": ("token", "Print an access token and nothing else."),
     "exec": ("exec", "Run a program with an access token."),
+    "git-credential": ("git_credential", "Give git a token as a password."),
+    "docker-credential": ("docker_credential", "Give docker a token as a registry's password."),
     "refresh": ("refresh", "Force one refresh."),
     "revoke": ("revoke", "Revoke accounts at their provider and here."),
     "forget": ("forget", "Remove an account, revoking it first."),
