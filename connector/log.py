@@ -39,6 +39,7 @@ FIELDS: Final = (
     "path",
     "count",
     "stream",
+    "reference",
 )
 #: They print URLs with queries, headers, bodies or SQL below WARNING.
 QUIET_LOGGERS: Final = (

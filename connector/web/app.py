@@ -1,8 +1,10 @@
 """The daemon's application: routes, behind the check of who may call."""
 
 import logging
+import secrets
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -104,12 +106,17 @@ async def _not_found(_request: Request, _error: Exception) -> Response:
     return problem(404, "not-found", "there is nothing at this address")
 
 
-async def _not_allowed(_request: Request, _error: Exception) -> Response:
-    return problem(405, "method-not-allowed", "this address does not take that method")
+async def _not_allowed(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for these alone
+    allowed = dict(error.headers or {})  # RFC 9110 §15.5.6: Allow
+    detail = "this address does not take that method"
+    return problem(405, "method-not-allowed", detail, headers=allowed)
 
 
 class BugGuard:
     """Answers 500 to what no route has foreseen; the log has the traceback, the answer nothing.
+
+    Both have the same reference, so that one is found by the other.
 
     Args:
         app: the application.
@@ -132,8 +139,12 @@ class BugGuard:
         except ClientDisconnect:
             return  # in the middle of its request: nobody is there to be answered
         except Exception:
-            logger.exception("a request failed by a bug", extra={"action": "web.bug"})
+            reference = secrets.token_hex(8)
+            extra = {"action": "web.bug", "reference": reference}
+            logger.exception("a request failed by a bug", extra=extra)
             if has_started:
                 raise  # the answer is cut off: the client must notice
-            answer = problem(500, "internal-error", "this is a bug in Connector; its log says more")
+            detail = f"this is a bug in Connector; its log says more under {reference}"
+            members: dict[str, object] = {"reference": reference}
+            answer = problem(500, "internal-error", detail, members=members)
             await answer(scope, receive, send)
