@@ -13,6 +13,9 @@ _TEXT_OR_NULL: Final[Json] = {"type": ["string", "null"]}
 _NUMBER: Final[Json] = {"type": "integer"}
 _NUMBER_OR_NULL: Final[Json] = {"type": ["integer", "null"]}
 _TRUTH: Final[Json] = {"type": "boolean"}
+_PROBLEM: Final[Json] = {
+    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+}
 _OUTCOMES: Final = ["running", "succeeded", "failed", "consent_required", "interrupted"]
 
 
@@ -147,32 +150,43 @@ def _job_paths() -> Json:
 def _page_paths() -> Json:
     """Give the pages that a person's browser is led through; HTML, and redirections."""
     page: Json = {"text/html": {"schema": _TEXT}}
+    refusal: Json = page | _PROBLEM
     led_on: Json = {"description": "Led on"}
-    stray: Json = {"description": "Belongs to nothing that is under way", "content": page}
-    refused: Json = {"description": "Not usable, or from another browser", "content": page}
+    stray: Json = {"description": "Belongs to nothing that is under way", "content": refusal}
+    unusable: Json = {"description": "Not usable", "content": page}
+    refused: Json = {"description": "From another browser, host or site", "content": refusal}
     failed: Json = {"description": "Not connected, or not yet", "content": page}
     shown: Json = {"description": "The page", "content": page}
     return {
         "/connect/{ticket}": {
             "parameters": [_path_parameter("ticket", "Of the link")],
-            "get": {"summary": "Ask a person", "responses": {"200": shown, "404": stray}},
+            "get": {
+                "summary": "Ask a person",
+                "responses": {"200": shown, "403": refused, "404": stray},
+            },
             "post": {
                 "summary": "Lead a person to the provider",
-                "responses": {"303": led_on, "404": stray},
+                "responses": {"303": led_on, "403": refused, "404": stray},
             },
         },
         "/callback/{provider}": {
             "parameters": [_path_parameter("provider", "The provider's name")],
             "get": {
                 "summary": "The redirect URI",
-                "responses": {"303": led_on, "400": refused, "403": refused, "404": stray},
+                "responses": {"303": led_on, "400": unusable, "403": refused, "404": stray},
             },
         },
         "/consent/{consent}": {
             "parameters": [_path_parameter("consent", "Its identifier")],
             "get": {
                 "summary": "How a consent ended",
-                "responses": {"200": shown, "400": failed, "404": stray, "503": failed},
+                "responses": {
+                    "200": shown,
+                    "400": failed,
+                    "403": refused,
+                    "404": stray,
+                    "503": failed,
+                },
             },
         },
     }
@@ -251,9 +265,8 @@ def _operation(
         status: {"description": description, "content": content}
         for status, (description, content) in answers.items()
     }
-    refusal = {"application/problem+json": {"schema": _ref("Problem")}}
     for status in sorted(problems):
-        responses[str(status)] = {"description": "RFC 9457", "content": refusal}
+        responses[str(status)] = {"description": "RFC 9457", "content": _PROBLEM}
     return {"summary": summary, "responses": responses}
 
 
