@@ -159,12 +159,16 @@ class Runtime:
 
     async def credential(self, name: str, rejected: AccessToken | None) -> Credential:
         """Give what a request to the API of an account needs; see `credential.CredentialSource`."""
-        if rejected is None:
-            remembered = await self.tokens.obtain(name)
-        else:
-            remembered = await self.tokens.renew(name, rejected=Secret(rejected.value))
-        api = self.directory.providers[remembered.provider].api
-        client = await self.directory.get(remembered.provider) if api.proof else None
+        while True:
+            present = self.directory.present
+            if rejected is None:
+                remembered = await self.tokens.obtain(name)
+            else:
+                remembered = await self.tokens.renew(name, rejected=Secret(rejected.value))
+            if present is self.directory.present:  # else token and API might not belong together
+                break
+        api = present.provider(remembered.provider).api
+        client = await present.get(remembered.provider) if api.proof else None
         return make_credential(api, remembered.token, remembered.base_url, client=client)
 
     async def aclose(self) -> None:

@@ -22,7 +22,7 @@ from connector.store.accounts import AccountStore
 from connector.token_source.memory import TokenMemory
 from connector.token_source.refresh import Refresh
 from connector.token_source.remembered import Remembered, remember
-from connector.token_source.verdict import REGISTRATION_PAUSE
+from connector.token_source.verdict import REGISTRATION_PAUSE, check_registration
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,8 @@ class Flights:
             is_rejected=wish.is_rejected,
             known=wish.known,
         )
-        provider = self._directory.providers[account.provider]
+        provider, fingerprint = await self._directory.known(account.provider)
+        check_registration(account, fingerprint)  # another may be in force by now
         remembered = remember(account, self._accounts, provider)
         if not wish.is_wanted and self._memory.get(wish.name) is None:
             return remembered

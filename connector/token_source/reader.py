@@ -103,8 +103,8 @@ class Reader:
             if present.generation >= account.generation:
                 return present
             self._memory.forget(name)  # replaced elsewhere: not to be served, whatever comes next
-        check_registration(account, await self._directory.fingerprint(account.provider))
-        provider = self._directory.providers[account.provider]
+        provider, fingerprint = await self._directory.known(account.provider)
+        check_registration(account, fingerprint)
         return self._memory.put(name, remember(account, self._accounts, provider))
 
     def _end(self, name: str, reading: asyncio.Task[Remembered]) -> None:

@@ -149,7 +149,7 @@ _READER: Final = of(
     ),
     (
         "tokens of another registration are not served",
-        "        check_registration(account, await self._directory.fingerprint(account.provider))\n",
+        "        check_registration(account, fingerprint)\n",
         "",
         _GET,
     ),

@@ -257,7 +257,7 @@ class TestStoreAway:
         def fail(*_: object) -> None:
             raise errors.TemporarilyUnavailable("no metadata")
 
-        monkeypatch.setattr(ProviderDirectory, "fingerprint", fail)
+        monkeypatch.setattr(ProviderDirectory, "known", fail)
         with pytest.raises(errors.TemporarilyUnavailable, match="no metadata"):
             await source.get(ACCOUNT)
 
