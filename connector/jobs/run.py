@@ -43,7 +43,7 @@ class JobRunner:
         accounts, runs: of the store.
         credentials: where the runs' tokens come from.
         folder: of the configuration.
-        hidden_variables: environment variables that runs do not get.
+        hidden_variables: environment variables that runs do not get; may be replaced.
         owner: this process as an owner of runs.
         now: gives seconds since the epoch.
     """
@@ -63,7 +63,7 @@ class JobRunner:
         self._accounts = accounts
         self._credentials = credentials
         self._folder = folder
-        self._hidden_variables = hidden_variables
+        self.hidden_variables = hidden_variables
         self._owner = owner
         self._now = now
         self._unwritten: dict[str, tuple[Run, Ending, float]] = {}
@@ -180,7 +180,7 @@ class JobRunner:
             since=since,
             options=job.options,
             deadline=job.deadline,
-            hidden_variables=self._hidden_variables,
+            hidden_variables=self.hidden_variables,
         )
 
     def _fields(self, run: Run, action: str) -> dict[str, object]:

@@ -88,18 +88,26 @@ class Timer:
         """Begin to keep time."""
         self._offset = self._now() - self._monotonic()
         for job, schedule in self._scheduled():
-            self._due[job.name] = schedule.next_after(self._now())
-            self._scheduler.add_job(
-                self._fire,
-                SlotTrigger(schedule),
-                args=(job, schedule),
-                id=job.name,
-                misfire_grace_time=None,
-                coalesce=True,
-                max_instances=1,
-            )
+            self._add(job, schedule)
         self._scheduler.start()
         self._watch = asyncio.create_task(self._watch_clocks(), name="clocks of the timer")
+
+    def replace(self, jobs: Mapping[str, JobSettings]) -> None:
+        """Keep time for other jobs.
+
+        A run under way goes on with what it began with; one that still waits for its place begins
+        with what is in force then, or not at all. A schedule that stays keeps its next due time.
+        """
+        before = dict(self._scheduled_by_name())
+        self._jobs = jobs
+        after = dict(self._scheduled_by_name())
+        for name, schedule in before.items():
+            if schedule != after.get(name):
+                del self._due[name]
+                self._scheduler.remove_job(name)
+        for name, schedule in after.items():
+            if before.get(name) != schedule:
+                self._add(jobs[name], schedule)
 
     async def aclose(self) -> None:
         """Start no more runs, and stop those under way; they are resumed at their cursor."""
@@ -135,6 +143,22 @@ class Timer:
             await asyncio.sleep(LOOK_INTERVAL)
             self.look()
 
+    def _add(self, job: JobSettings, schedule: Schedule) -> None:
+        self._due[job.name] = schedule.next_after(self._now())
+        self._scheduler.add_job(
+            self._fire,
+            SlotTrigger(schedule),
+            args=(job, schedule),
+            id=job.name,
+            misfire_grace_time=None,
+            coalesce=True,
+            max_instances=1,
+        )
+
+    def _scheduled_by_name(self) -> Iterator[tuple[str, Schedule]]:
+        for job, schedule in self._scheduled():
+            yield job.name, schedule
+
     def _scheduled(self) -> Iterator[tuple[JobSettings, Schedule]]:
         """Give the jobs that have a schedule."""
         for job in self._jobs.values():
@@ -143,6 +167,10 @@ class Timer:
 
     async def _fire(self, job: JobSettings, schedule: Schedule) -> None:
         """Start the runs of one slot, one for each active account."""
+        present = self._jobs.get(job.name)
+        if present is None or present.schedule != schedule:
+            return  # it was exchanged since this was due
+        job = present
         due_at = schedule.latest_due(self._due[job.name], self._now())
         self._due[job.name] = due_at
         try:
@@ -178,8 +206,11 @@ class Timer:
         if job.jitter:
             await self._sleep(random.uniform(0, job.jitter))  # noqa: S311 - spreads load
         async with self._places.take(job.name, account.provider):
+            present = self._jobs.get(job.name)
+            if present is None:
+                return  # it was removed while this waited
             try:
-                await self._runner.run(job, account.name, due_at=due_at)
+                await self._runner.run(present, account.name, due_at=due_at)
             except ConnectorError as error:
                 extra = {"action": "run.failed", "job": job.name, "account": account.name}
                 logger.warning(str(error), extra=extra)

@@ -44,9 +44,13 @@ class AuditTrail:
     Args:
         store: where it goes.
         now: gives seconds since the epoch.
+
+    Attributes:
+        interval: of collecting (seconds); another one holds from the next time on.
     """
 
     def __init__(self, store: AuditStore, *, now: Callable[[], float]) -> None:
+        self.interval = 0.0
         self._store = store
         self._now = now
         self._kept: deque[Entry] = deque()
@@ -66,8 +70,9 @@ class AuditTrail:
         Args:
             interval: seconds.
         """
+        self.interval = interval
         if self._collector is None:
-            self._collector = asyncio.create_task(self._run(interval), name="audit collector")
+            self._collector = asyncio.create_task(self._run(), name="audit collector")
 
     def note(self, entry: Entry) -> None:
         """Take note of what happened; to be called in the event loop."""
@@ -144,9 +149,9 @@ class AuditTrail:
             self._writer = asyncio.create_task(self._write(), name="audit trail")
         return self._writer
 
-    async def _run(self, interval: float) -> None:
+    async def _run(self) -> None:
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(self.interval)
             try:
                 await self.collect()
             except Exception:  # a collector that ends would write no release any more

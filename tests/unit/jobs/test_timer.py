@@ -30,6 +30,7 @@ class Runs:
 
     def __init__(self, jobs: Jobs) -> None:
         self.begun: list[tuple[str, str, float | None]] = []
+        self.jobs: list[JobSettings] = []
         self.ends = asyncio.Event()
         self.changed = asyncio.Condition()
         self.error: Exception | None = None
@@ -43,6 +44,7 @@ class Runs:
     async def run(self, job: JobSettings, account: str, *, due_at: float | None) -> Ending | None:
         async with self.changed:
             self.begun.append((job.name, account, due_at))
+            self.jobs.append(job)
             self.changed.notify_all()
         if self.error is not None:
             raise self.error
@@ -404,3 +406,82 @@ async def test_keeps_real_time(bench: Workbench, jobs: Jobs) -> None:
     assert second > first
     assert {name for name, _, _ in runs.begun} == {"pull"}
     assert bench.refreshes == 0
+
+
+class TestReplace:
+    """Another configuration's jobs."""
+
+    async def test_a_schedule_that_stays_keeps_its_next_due_time(
+        self, bench: Workbench, jobs: Jobs, runs: Runs
+    ) -> None:
+        """The slot is past, and its fire is on the way: a reload does not swallow it."""
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        bench.clock.advance(60)
+        changed = dataclasses.replace(job, deadline=30.0)
+        timer.replace({"pull": changed, "more": jobs.job(name="more", schedule=MINUTELY)})
+        await fire(timer, job)
+        await runs.wait_for(1)
+        assert runs.begun == [("pull", ACCOUNT, NOW + 60)]
+        assert runs.jobs == [changed]
+        await timer.aclose()
+
+    async def test_what_was_removed_or_moved_does_not_begin(
+        self, bench: Workbench, jobs: Jobs, runs: Runs
+    ) -> None:
+        moved, removed = jobs.job(schedule=MINUTELY), jobs.job(name="more", schedule=MINUTELY)
+        timer = make_timer(bench, runs, [moved, removed])
+        timer.start()
+        bench.clock.advance(60)
+        hourly = dataclasses.replace(moved, schedule=parse_schedule("every 1h"))
+        timer.replace({"pull": hourly})
+        for job in (moved, removed):
+            await fire(timer, job)
+        assert timer._running == {}
+        bench.clock.advance(3600)
+        await fire(timer, hourly)
+        await runs.wait_for(1)
+        assert runs.begun == [("pull", ACCOUNT, NOW - NOW % 3600 + 3600)]
+        assert {job.id for job in timer._scheduler.get_jobs()} == {"pull"}
+        await timer.aclose()
+
+    async def test_a_run_under_way_goes_on_though_its_job_is_removed(
+        self, bench: Workbench, jobs: Jobs, runs: Runs
+    ) -> None:
+        job = jobs.job(schedule=MINUTELY)
+        timer = make_timer(bench, runs, [job])
+        timer.start()
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await runs.wait_for(1)
+        (running,) = timer._running.values()
+        timer.replace({})
+        runs.ends.set()
+        await running  # raises where it was cancelled
+        await timer.aclose()
+
+    @pytest.mark.parametrize("is_removed", [True, False])
+    async def test_a_run_that_waits_begins_with_what_is_in_force_then(
+        self, bench: Workbench, jobs: Jobs, runs: Runs, is_removed: bool
+    ) -> None:
+        job = jobs.job(schedule=MINUTELY, jitter=5.0)
+        is_waiting, may_begin = asyncio.Event(), asyncio.Event()
+
+        async def sleep(_seconds: float) -> None:
+            is_waiting.set()
+            await may_begin.wait()
+
+        runner = cast("JobRunner", runs)
+        timer = Timer({"pull": job}, runner, now=bench.clock.now, sleep=sleep)
+        timer.start()
+        bench.clock.advance(60)
+        await fire(timer, job)
+        await is_waiting.wait()
+        changed = dataclasses.replace(job, run="other:pull")
+        timer.replace({} if is_removed else {"pull": changed})
+        may_begin.set()
+        runs.ends.set()
+        await settle(timer)
+        assert runs.jobs == ([] if is_removed else [changed])
+        await timer.aclose()
