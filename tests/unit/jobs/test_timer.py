@@ -463,7 +463,7 @@ class TestReplace:
 
     @pytest.mark.parametrize("is_removed", [True, False])
     async def test_a_run_that_waits_begins_with_what_is_in_force_then(
-        self, bench: Workbench, jobs: Jobs, runs: Runs, is_removed: bool
+        self, bench: Workbench, jobs: Jobs, runs: Runs, *, is_removed: bool
     ) -> None:
         job = jobs.job(schedule=MINUTELY, jitter=5.0)
         is_waiting, may_begin = asyncio.Event(), asyncio.Event()
