@@ -9,26 +9,29 @@ from connector.errors import ConnectorError
 from connector.jobs.run import JobRunner
 from connector.jobs.schedule import Timer
 from connector.refresher import Refresher
-from connector.runtime import Runtime, RuntimeCredentials
-from connector.web.app import make_app
+from connector.runtime import Prepared, Runtime, RuntimeCredentials
+from connector.web.app import Lasting, make_app
 from connector.web.known_keys import KnownKeys
 from connector.web.run_starter import RunStarter
-from connector.web.server import Server, TrustedPeer
+from connector.web.server import Server, Switch, TrustedPeer
 
 logger = logging.getLogger(__name__)
 
 
 class Serving:
-    """Everything that runs in a daemon, for one configuration.
+    """Everything that runs in a daemon.
 
     Args:
         runtime: its objects.
         sockets: to serve on.
+
+    Attributes:
+        runtime: as given.
     """
 
     def __init__(self, runtime: Runtime, sockets: Sockets) -> None:
         settings = runtime.settings
-        runner = JobRunner(
+        self._runner = runner = JobRunner(
             accounts=runtime.accounts,
             runs=runtime.runs,
             credentials=RuntimeCredentials(runtime),
@@ -37,13 +40,14 @@ class Serving:
             owner=runtime.owner,
             now=runtime.now,
         )
-        self._runtime = runtime
+        self.runtime = runtime
         self._starter = RunStarter(runner)
         self._keys = KnownKeys(runtime.api_keys, now=runtime.now)
-        app = make_app(runtime, self._starter, self._keys)
-        self._servers = [Server(app, sockets.tcp)]
+        self._lasting = Lasting(runtime)
+        self._switch = Switch(make_app(runtime, self._starter, self._keys, self._lasting))
+        self._servers = [Server(self._switch, sockets.tcp)]
         if sockets.unix:
-            self._servers.append(Server(TrustedPeer(app), sockets.unix))
+            self._servers.append(Server(TrustedPeer(self._switch), sockets.unix))
         self._timer = Timer(settings.jobs, runner, now=runtime.now)
         self._refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
         self._upkeep = Upkeep(runtime)
@@ -51,12 +55,24 @@ class Serving:
     async def start(self) -> None:
         """Begin; returns when connections are accepted."""
         self._upkeep.start()
-        for name in self._runtime.settings.providers:
+        for name in self.runtime.settings.providers:
             await self._check_provider(name)
         for server in self._servers:
             await server.start()
         self._timer.start()
         self._refresher.start()
+
+    def use(self, prepared: Prepared) -> None:
+        """Put another configuration in force, all of it at once or, where that fails, nothing."""
+        before = prepared.use_in(self.runtime)
+        try:
+            app = make_app(self.runtime, self._starter, self._keys, self._lasting)
+        except BaseException:
+            before.use_in(self.runtime)
+            raise
+        self._switch.app = app
+        self._runner.hidden_variables = prepared.settings.hidden_variables
+        self._timer.replace(prepared.settings.jobs)
 
     async def aclose(self) -> None:
         """Stop in order: nothing new begins, runs stop at their cursor, open answers are given."""
@@ -70,6 +86,6 @@ class Serving:
     async def _check_provider(self, name: str) -> None:
         """Say at the start what would fail later; one that is down is no reason not to serve."""
         try:
-            await self._runtime.directory.get(name)
+            await self.runtime.directory.get(name)
         except ConnectorError as error:
             logger.warning(str(error), extra={"action": "provider.problem", "provider": name})

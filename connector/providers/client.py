@@ -53,6 +53,10 @@ class ProviderDirectory:
         """The providers, by name."""
         return self.present.providers
 
+    def provider(self, name: str) -> Provider:
+        """Give a provider's data; see `ConfiguredProviders.provider`."""
+        return self.present.provider(name)
+
     async def get(self, name: str) -> ProviderClient:
         """Give the client of a provider; see `ConfiguredProviders.get`."""
         return await self.present.get(name)

@@ -7,5 +7,13 @@ that loses nothing: refreshes under way commit first.
 from connector.runtime.credentials import RuntimeCredentials
 from connector.runtime.objects import Runtime
 from connector.runtime.opening import configured_seal, open_runtime
+from connector.runtime.preparing import Prepared, prepare
 
-__all__ = ["Runtime", "RuntimeCredentials", "configured_seal", "open_runtime"]
+__all__ = [
+    "Prepared",
+    "Runtime",
+    "RuntimeCredentials",
+    "configured_seal",
+    "open_runtime",
+    "prepare",
+]

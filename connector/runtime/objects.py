@@ -9,6 +9,7 @@ from connector.journal import Journal
 from connector.oauth.token import AccessToken
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
+from connector.providers.configured import ConfiguredProviders
 from connector.revoke import Revoker
 from connector.secret import Secret
 from connector.settings import Settings
@@ -170,6 +171,22 @@ class Runtime:
         api = present.provider(remembered.provider).api
         client = await present.get(remembered.provider) if api.proof else None
         return make_credential(api, remembered.token, remembered.base_url, client=client)
+
+    def use(self, settings: Settings, providers: ConfiguredProviders, wire: Wire) -> None:
+        """Put another configuration in force; what is under way goes on with what it has.
+
+        Tokens of providers that are other ones now are read again before they are served, and
+        checked against their registration as at a start.
+
+        Args:
+            settings: which one; database, vault and journal stay.
+            providers: its own, made ready by `prepare`.
+            wire: what they send with.
+        """
+        self.settings, self.wire = settings, wire
+        changed = self.directory.use(providers)
+        self.tokens.forget_providers(changed)
+        self.trail.interval = settings.vault.audit_interval
 
     async def aclose(self) -> None:
         """Close everything; refreshes and consents under way commit first."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from connector.account import Account
@@ -174,6 +174,13 @@ class TokenSource:
     def forget(self, name: str) -> None:
         """Forget what memory has of an account that was changed by this process."""
         self.memory.forget(name)
+
+    def forget_providers(self, providers: Collection[str]) -> None:
+        """Forget all tokens of some providers: they are other ones now."""
+        for name in self.memory.names():
+            remembered = self.memory.get(name)
+            if remembered is not None and remembered.provider in providers:
+                self.memory.forget(name)
 
     def start(self) -> None:
         """Begin to watch the store, so that memory may be served from."""

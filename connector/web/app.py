@@ -31,22 +31,40 @@ from connector.web.tokens import Tokens
 logger = logging.getLogger(__name__)
 
 
-def make_app(runtime: Runtime, starter: RunStarter, keys: KnownKeys) -> Starlette:
-    """Make the application of a daemon.
+class Lasting:
+    """What outlives the exchange of an application for that of another configuration.
+
+    Args:
+        runtime: the daemon's objects.
+
+    Attributes:
+        redirection: has the consents whose outcome a browser is about to be shown.
+        refusals: has counts that are not in the audit trail yet.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.redirection = Redirection(runtime.consents, runtime.directory.provider)
+        self.refusals = Refusals()
+        runtime.trail.collect_from(self.refusals.collect)
+
+
+def make_app(
+    runtime: Runtime, starter: RunStarter, keys: KnownKeys, lasting: Lasting | None = None
+) -> Starlette:
+    """Make the application of a daemon, for the configuration that is in force.
 
     Args:
         runtime: the daemon's objects.
         starter: begins runs that are asked for.
         keys: with which programs may call over TCP.
+        lasting: of the application whose place this one takes.
     """
+    lasting = lasting or Lasting(runtime)
     daemon = runtime.settings.daemon
     providers = runtime.settings.providers
     host = f"[{daemon.host}]" if ":" in daemon.host else daemon.host
     address = daemon.public_url or f"http://{host}:{daemon.port}"
     links = ConnectLinks(runtime.consents, providers.__getitem__, address=address, now=runtime.now)
-    redirection = Redirection(runtime.consents, providers.__getitem__)
-    refusals = Refusals()
-    runtime.trail.collect_from(refusals.collect)
     redirect_uris = [provider.redirect_uri for provider in providers.values()]
 
     async def ready(_request: Request) -> Response:
@@ -65,7 +83,7 @@ def make_app(runtime: Runtime, starter: RunStarter, keys: KnownKeys) -> Starlett
             *Api(runtime, links).routes(),
             *JobRuns(runtime, starter).routes(),
             *links.routes(),
-            *redirection.routes(redirect_uris),
+            *lasting.redirection.routes(redirect_uris),
         ],
         middleware=[
             Middleware(BugGuard),
@@ -74,7 +92,7 @@ def make_app(runtime: Runtime, starter: RunStarter, keys: KnownKeys) -> Starlett
                 hosts=hosts,
                 keys=keys,
                 redirect_uris=redirect_uris,
-                on_refusal=refusals.note,
+                on_refusal=lasting.refusals.note,
             ),
             Middleware(HotRoute, memory=runtime.tokens.memory, releases=runtime.releases),
         ],

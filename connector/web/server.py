@@ -81,6 +81,21 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
+class Switch:
+    """An application that may be exchanged: a request goes on with the one that it came to.
+
+    Args:
+        app: the application; may be replaced.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on."""
+        await self.app(scope, receive, send)
+
+
 class TrustedPeer:
     """Marks requests of a listener that only this user can reach (a Unix socket, 0600).
 

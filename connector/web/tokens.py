@@ -64,7 +64,7 @@ class Tokens:
         provider = (await self._runtime.accounts.require(account)).provider
         headers = {
             "Cache-Control": "no-store",
-            "Connector-Scheme": self._runtime.settings.providers[provider].api.scheme,
+            "Connector-Scheme": self._runtime.directory.provider(provider).api.scheme,
             "Connector-Is-Short": "yes" if token.is_short else "no",
         }
         return PlainTextResponse(f"{token.value}\n", headers=headers)
