@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
-import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Coroutine
 
+from connector.daemon.reloading import Reloading
+from connector.daemon.service_manager import ServiceManager
 from connector.daemon.serving import Serving
+from connector.daemon.signals import hang_ups, stops
 from connector.daemon.sockets import bind, sole_daemon
+from connector.daemon.watchdog import Watchdog
 from connector.errors import VaultSealed
 from connector.runtime import Runtime, configured_seal, open_runtime
 from connector.settings import Settings
+from connector.store.reachable import check_threads
 from connector.store.seal_watch import SealWatch
 from connector.vault.environment import forget_key
 
@@ -22,16 +27,23 @@ class Daemon:
 
     Args:
         settings: the configuration.
+        manager: is told how it stands.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, manager: ServiceManager | None = None) -> None:
         self._settings = settings
+        self._manager = manager or ServiceManager()
         self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
         self._sealed: VaultSealed | None = None
 
     def stop(self) -> None:
         """Begin the orderly stop."""
         self._stop.set()
+
+    def reload(self) -> None:
+        """Have the configuration read again, once calls are served."""
+        self._reload.set()
 
     async def run(self) -> None:
         """Serve until `stop`.
@@ -41,8 +53,9 @@ class Daemon:
             VaultSealed: the vault does not open, or its seal has not answered for too long.
             TemporarilyUnavailable: the database cannot be had.
         """
-        sockets = bind(self._settings)
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(hang_ups(self.reload, self.stop))
+            sockets = bind(self._settings)
             stack.callback(sockets.close)
             runtime = await open_runtime(
                 self._settings, has_background=True, create=True, through="connector serve"
@@ -53,43 +66,30 @@ class Daemon:
                 await runtime.aclose()
                 raise
             # until what is under way has been written, the vault is ours and no signal cuts it off
-            stack.enter_context(self._signals())
+            stack.enter_context(stops(self.stop))
+            watchdog = Watchdog(self._manager, functools.partial(check_threads, runtime.database))
+            await stack.enter_async_context(running(watchdog.run(), "watchdog"))
             stack.push_async_callback(runtime.aclose)
+            stack.callback(watchdog.stopping)
             stack.callback(sockets.close)
             await self._serve(runtime, Serving(runtime, sockets))
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as the wish to stop, the second one as well."""
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        for number in numbers:
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
-
     async def _serve(self, runtime: Runtime, serving: Serving) -> None:
         _forget_and_warn(self._settings)
-        watching = asyncio.create_task(self._watch_seal(runtime), name="seal")
+        reloading = Reloading(serving, self._reload, self._manager)
         try:
-            await serving.start()
-            daemon = self._settings.daemon
-            logger.info(
-                "serving",
-                extra={
-                    "action": "daemon.ready",
-                    "url": f"http://{daemon.host}:{daemon.port}",
-                    "path": str(daemon.socket or ""),
-                },
-            )
-            await self._stop.wait()
-            logger.info("stopping", extra={"action": "daemon.stopping"})
+            async with running(self._watch_seal(runtime), "seal"):
+                await serving.start()
+                daemon = self._settings.daemon
+                url = f"http://{daemon.host}:{daemon.port}"
+                extra = {"action": "daemon.ready", "url": url, "path": str(daemon.socket or "")}
+                logger.info("serving", extra=extra)
+                self._manager.ready("serving")
+                async with running(reloading.run(), "reloading"):
+                    await self._stop.wait()
+                logger.info("stopping", extra={"action": "daemon.stopping"})
+                self._manager.stopping("what is under way comes to its end")
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
             await serving.aclose()
         if self._sealed is not None:
             raise self._sealed
@@ -102,6 +102,17 @@ class Daemon:
         seal = configured_seal(self._settings)
         self._sealed = await SealWatch(runtime.database, seal, max_age=max_age).run()
         self.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    """Run something beside what is done within the ``async with`` block."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _forget_and_warn(settings: Settings) -> None:
