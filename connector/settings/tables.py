@@ -14,6 +14,11 @@ DEFAULT_PORT: Final = 8470
 #: A year and a month: what a yearly review looks back on.
 DEFAULT_AUDIT_KEEP: Final = 400 * 86_400.0
 DEFAULT_AUDIT_INTERVAL: Final = 60.0
+#: A person who is at work with it comes back within half an hour; half a day is a working day.
+DEFAULT_SESSION_IDLE: Final = 30 * 60.0
+DEFAULT_SESSION_LIFETIME: Final = 12 * 3600.0
+#: Shorter, and a person is signed out while reading; longer, and a stolen cookie is good for ever.
+_SESSIONS: Final = (60.0, 30 * 86_400.0)
 #: More often would be more rows than anybody reads; rarer, and a crash forgets too much.
 _AUDIT_INTERVALS: Final = (1.0, 86_400.0)
 _POSTGRES_SCHEMES: Final = ("postgresql", "postgres")
@@ -61,6 +66,8 @@ def read_daemon(section: Section) -> DaemonSettings:
         port=section.integer("port", DEFAULT_PORT, lowest=1, highest=65535),
         socket=section.folder / Path(socket).expanduser() if socket else None,
         public_url=public_url,
+        session_idle=_read_session(section, "session_idle", DEFAULT_SESSION_IDLE),
+        session_lifetime=_read_session(section, "session_lifetime", DEFAULT_SESSION_LIFETIME),
     )
     section.finish()
     return daemon
@@ -151,6 +158,15 @@ def _read_journal(section: Section, url: str | SecretReference) -> Path:
     if isinstance(url, str) and url.startswith("sqlite:///"):
         return Path(f"{url.removeprefix('sqlite:///')}.journals")
     return section.folder / "vault.journals"
+
+
+def _read_session(section: Section, key: str, default: float) -> float:
+    seconds = section.duration(key, default)
+    least, most = _SESSIONS
+    if seconds is None or not least <= seconds <= most:
+        section.problem(key, "must be from 1m to 30d", f'write {key} = "{default / 3600:g}h"')
+        return default
+    return seconds
 
 
 def _read_audit_interval(section: Section) -> float:

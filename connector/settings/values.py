@@ -56,12 +56,16 @@ class DaemonSettings:
         port: TCP port.
         socket: path of the Unix socket; None: no socket.
         public_url: the https address under which people reach it, where there is one.
+        session_idle: seconds after which a session of the dashboard that nobody uses ends.
+        session_lifetime: seconds after which any session of the dashboard ends.
     """
 
     host: str
     port: int
     socket: Path | None
     public_url: str
+    session_idle: float = 30 * 60.0
+    session_lifetime: float = 12 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,6 +175,29 @@ class ApiKeyRow(SQLModel, table=True):
     last_used_at: float | None = None
 
 
+class DashboardSessionRow(SQLModel, table=True):
+    """A person who is signed in to the dashboard; see `store.dashboard_sessions`."""
+
+    __tablename__ = "dashboard_session"
+
+    id_hash: str = Field(primary_key=True)
+    actor: str  # the user of this host, as a number
+    created_at: float
+    used_at: float
+
+
+class DashboardCodeRow(SQLModel, table=True):
+    """A one-time code that signs a person in; see `store.dashboard_codes`."""
+
+    __tablename__ = "dashboard_code"
+
+    number: str = Field(primary_key=True)  # the code's first group, by which it is found
+    code_hash: str
+    actor: str
+    expires_at: float
+    attempts: int = 0
+
+
 class MetadataRow(SQLModel, table=True):
     """Discovered metadata of an authorization server, pinned."""
 
