@@ -195,8 +195,10 @@ def statuses(answer: bytes) -> list[int]:
 
 
 def is_refusal(answer: bytes) -> bool:
-    """Tell whether all that a server sent is refusals, or that it is alive."""
+    """Tell whether all that a server sent is refusals, that it is alive, or where one signs in."""
     found = set(statuses(answer)) - REFUSALS
+    if b"content-length: 0\r\nlocation: /login" in answer:
+        found -= {303}
     is_alive = answer.endswith((ALIVE, b"\r\n\r\n")) and b"content-length: 3\r\n" in answer
     return not found or (found == {200} and is_alive)
 

@@ -3,19 +3,22 @@
 A request must name a host that is ours (a page that was bound to our address by DNS names its own),
 must not come from another site's page, and must come from a caller whom we know: this user, over
 the Unix socket, which nobody else can open; over TCP whoever presents an API key, in the header and
-nowhere else (CHECKLIST 142 to 147). What a caller may do is the routes' business, see `caller`.
+nowhere else (CHECKLIST 142 to 147). What a caller may do is the routes' business, see `caller`;
+who is signed in to the dashboard is its own routes', see `dashboard.guard`.
 """
 
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.consent import redirect_path
 from connector.errors import TemporarilyUnavailable
 from connector.store.audit_entry import Actor, acting_as
 from connector.web.caller import KEY, Caller
+from connector.web.dashboard import PageRoute
 from connector.web.known_keys import KnownKeys
 from connector.web.peer import actor_of_key, actor_of_stranger
 from connector.web.problems import problem
@@ -62,6 +65,7 @@ class AccessCheck:
         keys: finds the API key of a caller.
         redirect_uris: where providers send the person's browser.
         on_refusal: is told who was refused, and why in a word.
+        pages: of the dashboard, which look for themselves who is signed in.
     """
 
     def __init__(
@@ -71,8 +75,10 @@ class AccessCheck:
         keys: KnownKeys,
         redirect_uris: Iterable[str],
         on_refusal: Callable[[Actor, str], None],
+        pages: Iterable[PageRoute],
     ) -> None:
         self._on_refusal = on_refusal
+        self._pages = tuple(pages)
         self._app = app
         self._keys = keys
         self._hosts = frozenset(host.encode() for host in hosts)
@@ -122,6 +128,8 @@ class AccessCheck:
         is_callback = raw_path(scope) in self._callbacks or path.startswith("/callback/")
         # contentless: the liveness of the daemon
         is_open = path == "/healthz" or is_callback or path.startswith(OPEN_PREFIXES)
+        if not is_open and not path.startswith("/v1/"):  # no page is there, whatever its pattern
+            is_open = any(page.matches(scope)[0] is not Match.NONE for page in self._pages)
         # a provider sends the person's browser from its own site to the redirect URI
         if not is_callback and not _is_own_page(headers, self._hosts):
             return _FOREIGN_PAGE, False

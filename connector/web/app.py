@@ -18,6 +18,7 @@ from connector.web.api import Api
 from connector.web.body import UnusableBody
 from connector.web.caller import ANY, route
 from connector.web.connect_link import ConnectLinks
+from connector.web.dashboard import Dashboard
 from connector.web.hot_route import HotRoute
 from connector.web.job_runs import JobRuns
 from connector.web.known_keys import KnownKeys
@@ -65,6 +66,8 @@ def make_app(
     host = f"[{daemon.host}]" if ":" in daemon.host else daemon.host
     address = daemon.public_url or f"http://{host}:{daemon.port}"
     links = ConnectLinks(runtime.consents, providers.__getitem__, address=address, now=runtime.now)
+    refused = lasting.refusals.note
+    pages = Dashboard(runtime, links, address=address, refused=refused).routes()
     redirect_uris = [provider.redirect_uri for provider in providers.values()]
 
     async def ready(_request: Request) -> Response:
@@ -84,6 +87,7 @@ def make_app(
             *JobRuns(runtime, starter).routes(),
             *links.routes(),
             *lasting.redirection.routes(redirect_uris),
+            *pages,
         ],
         middleware=[
             Middleware(BugGuard),
@@ -92,7 +96,8 @@ def make_app(
                 hosts=hosts,
                 keys=keys,
                 redirect_uris=redirect_uris,
-                on_refusal=lasting.refusals.note,
+                on_refusal=refused,
+                pages=pages,
             ),
             Middleware(HotRoute, memory=runtime.tokens.memory, releases=runtime.releases),
         ],

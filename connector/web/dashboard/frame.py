@@ -1,0 +1,251 @@
+"""What all pages have in common: the layout and its values, the headers, errors, what was done.
+
+`Frame.render` is what a page ends in; the package's docstring says how to add one.
+"""
+
+import functools
+import pwd
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from connector import errors
+from connector.runtime import Runtime
+from connector.store.audit_entry import Actor
+from connector.store.dashboard_sessions import DashboardSession, DashboardSessions
+from connector.web.body import UnusableBody
+from connector.web.dashboard import words
+from connector.web.dashboard.guard import (
+    CSRF_FIELD,
+    Endpoint,
+    Guard,
+    PageRoute,
+    RefusedForm,
+    csrf_token,
+    session_of,
+)
+from connector.web.dashboard.static import static_path
+
+#: Of the layout: path, name and icon (of ``dashboard/icons.html``); shown where there is a page.
+SECTIONS: Final = (
+    ("/accounts", "Accounts", "accounts"),
+    ("/jobs", "Jobs", "jobs"),
+    ("/runs", "Runs", "runs"),
+    ("/keys", "API keys", "keys"),
+    ("/audit", "Audit", "audit"),
+)
+#: Sessions that something is to be told to; whoever does not come for it is forgotten.
+_MOST_TOLD: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What stands above every page until it is dealt with.
+
+    Attributes:
+        level: ``info``, ``warning`` or ``danger``.
+        title: in a few words.
+        text: what it means for the person.
+        path: of the page where it is dealt with; empty: none.
+        action: what to do there, as a link's text.
+    """
+
+    level: str
+    title: str
+    text: str = ""
+    path: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What came of a form, for the next page.
+
+    Attributes:
+        level: ``good``, ``warning`` or ``danger``.
+        text: a sentence.
+    """
+
+    level: str
+    text: str
+
+
+#: Gives the notices of the moment.
+Notices = Callable[[], Awaitable[Sequence[Notice]]]
+
+
+async def no_notices() -> Sequence[Notice]:
+    """Give none."""
+    return ()
+
+
+class Frame:
+    """Makes pages and their routes.
+
+    Args:
+        runtime: the daemon's objects.
+        sessions: who is signed in.
+        address: of the daemon, as people reach it.
+        refused: is told who was refused, and why in a word.
+        notices: gives what stands above every page.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        sessions: DashboardSessions,
+        *,
+        address: str,
+        refused: Callable[[Actor, str], None],
+        notices: Notices = no_notices,
+    ) -> None:
+        self.guard = Guard(
+            sessions,
+            now=runtime.now,
+            address=address,
+            refused=refused,
+            show_error=self.show_error,
+        )
+        self.paths: set[str] = set()
+        self._runtime = runtime
+        self._address = address
+        self._notices = notices
+        self._told: OrderedDict[str, Told] = OrderedDict()
+
+    def page(self, path: str, endpoint: Endpoint) -> PageRoute:
+        """Make the route of a page (GET), see `Guard.page`."""
+        self.paths.add(path)
+        return self.guard.page(path, endpoint)
+
+    def action(self, path: str, endpoint: Endpoint) -> PageRoute:
+        """Make the route of a form (POST), see `Guard.action`."""
+        return self.guard.action(path, endpoint)
+
+    async def render(
+        self,
+        request: Request,
+        template: str,
+        values: Mapping[str, object],
+        *,
+        status: int = 200,
+    ) -> Response:
+        """Render a page.
+
+        Args:
+            request: whose answer it is.
+            template: file name in ``templates/dashboard/``.
+            values: for the template; escaped there.
+            status: the HTTP status.
+        """
+        session = session_of(request)
+        is_away = status == 503  # then the notices cannot be had either
+        common = {
+            "section": _section(request.url.path),
+            "sections": [one for one in SECTIONS if one[0] in self.paths],
+            "csrf_field": CSRF_FIELD,
+            "csrf_token": csrf_token(session) if session else "",
+            "person": _person(session),
+            "told": self._told.pop(_key(session), None) if session else None,
+            "notices": () if is_away or session is None else await self._notices(),
+            "store_is_reachable": not is_away,
+            "now": self._runtime.now(),
+        }
+        html = _environment().get_template(f"dashboard/{template}").render({**common, **values})
+        return HTMLResponse(html, status_code=status, headers=self.headers())
+
+    def go(self, request: Request, path: str, text: str = "", *, level: str = "good") -> Response:
+        """Lead to a page after a form, and tell there what came of it.
+
+        Args:
+            request: the form's.
+            path: of ours.
+            text: a sentence; empty: none.
+            level: ``good``, ``warning`` or ``danger``.
+        """
+        session = session_of(request)
+        if text and session is not None:
+            self._told[_key(session)] = Told(level=level, text=text)
+            while len(self._told) > _MOST_TOLD:
+                self._told.popitem(last=False)
+        return RedirectResponse(path, status_code=303, headers=self.headers())
+
+    def headers(self) -> dict[str, str]:
+        """Give the headers that every page has (CHECKLIST 156)."""
+        policy = (
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+            f"connect-src 'self'; form-action 'self' {self._address}; "
+            "base-uri 'none'; frame-ancestors 'none'"
+        )
+        return {
+            "Content-Security-Policy": policy,
+            # under no-referrer a form would be sent with "Origin: null", as if from nowhere
+            "Referrer-Policy": "same-origin",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+        }
+
+    async def show_error(self, request: Request, error: Exception) -> Response:
+        """Make a page of an error; of one that is none of ours it says nothing."""
+        status, heading, text = _told_of(error)
+        values = {"heading": heading, "text": text, "status": status}
+        return await self.render(request, "error.html", values, status=status)
+
+
+def _told_of(error: Exception) -> tuple[int, str, str]:
+    """Give status, heading and text of an error."""
+    match error:
+        case errors.UnknownAccount():
+            return 404, "There is no such account", str(error)
+        case errors.TemporarilyUnavailable():
+            return 503, "Not available at the moment", str(error)
+        case errors.VaultSealed():
+            return 503, "The vault is sealed", str(error)
+        case errors.ConnectorError():
+            return 409, "That did not work", str(error)
+        case UnusableBody():
+            return error.status, "That form cannot be used", error.detail
+        case RefusedForm():
+            text = "It comes from no page of this session. Go back, reload the page and try again."
+            return 403, "That form was refused", text
+    return 500, "This is a bug in Connector", "The daemon's log says more."
+
+
+def _section(path: str) -> str:
+    """Give the section of `SECTIONS` that a path is in."""
+    first = "/" + path.split("/", 2)[1]
+    return "/accounts" if first in {"/", "/connect"} else first
+
+
+def _key(session: DashboardSession) -> str:
+    return csrf_token(session)
+
+
+def _person(session: DashboardSession | None) -> str:
+    """Name the user of this host who acts in a session."""
+    if session is None:
+        return ""
+    try:
+        return pwd.getpwuid(int(session.actor)).pw_name
+    except (KeyError, ValueError):
+        return f"user {session.actor}"
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("connector.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["static"] = static_path
+    environment.filters.update(words.FILTERS)
+    return environment
