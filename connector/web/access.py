@@ -21,7 +21,7 @@ from connector.web.caller import KEY, Caller
 from connector.web.dashboard import PageRoute
 from connector.web.known_keys import KnownKeys
 from connector.web.peer import actor_of_key, actor_of_stranger
-from connector.web.problems import problem
+from connector.web.problems import CHALLENGE, problem
 from connector.web.redirection import raw_path
 
 #: What a person's browser must reach to consent, besides the redirect URIs.
@@ -114,8 +114,7 @@ class AccessCheck:
                 return
             refusal = _BAD_KEY if any(headers.get(b"authorization", ())) else _NO_KEY
         self._on_refusal(stranger, refusal.outcome)
-        challenge = {"WWW-Authenticate": 'Bearer realm="connector"'}
-        more = challenge if refusal.status == 401 else None
+        more = CHALLENGE if refusal.status == 401 else None
         answer = problem(refusal.status, refusal.name, refusal.detail, headers=more)
         await answer(scope, receive, send)
 

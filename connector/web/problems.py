@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse, Response
 from connector import errors
 
 TYPE_PREFIX: Final = "urn:connector:problem:"
+#: What a 401 asks for (RFC 6750 §3).
+CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="connector"'}
 
 _STATUS: Final[dict[type[errors.ConnectorError], int]] = {
     errors.UnknownAccount: 404,

@@ -21,6 +21,7 @@ from connector.store.audit_entry import Actor, acting_as
 from connector.store.dashboard_sessions import DashboardSession, DashboardSessions
 from connector.web.body import LARGEST_BODY, UnusableBody
 from connector.web.peer import actor_of_stranger
+from connector.web.problems import CHALLENGE, problem
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,13 @@ class Guard:
         return shown
 
     def _to_login(self, request: Request) -> Response:
-        """Lead to where one signs in, and from there back to the page that was wanted."""
+        """Lead to where one signs in, and from there back to the page that was wanted.
+
+        What is no browser is told that it may not, as at every other route.
+        """
+        if "text/html" not in request.headers.get("accept", ""):
+            detail = "the dashboard is for browsers, after signing in: connector dashboard"
+            return problem(401, "unauthorized", detail, headers=CHALLENGE)
         wanted = request.url.path
         if request.url.query:
             wanted += f"?{request.url.query}"

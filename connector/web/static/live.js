@@ -58,7 +58,7 @@
   async function refresh() {
     if (document.hidden || !document.querySelector("[data-live]")) return;
     const answer = await fetch(location.href, { headers: { "Connector-Live": "1" }, credentials: "same-origin" });
-    if (answer.redirected && new URL(answer.url).pathname === "/login") return location.reload();
+    if (answer.status === 401) return location.reload(); // signed out: it leads to where one signs in
     if (!answer.ok) throw new Error(answer.statusText);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const old of document.querySelectorAll("[data-live]")) {

@@ -14,7 +14,8 @@ from .visitor import ADDRESS, Visitor
 @pytest.fixture
 async def visitor(app: Starlette, runtime: Runtime) -> AsyncIterator[Visitor]:
     transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url=ADDRESS) as client:
+    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with httpx2.AsyncClient(transport=transport, base_url=ADDRESS, headers=accept) as client:
         yield Visitor(client, runtime)
 
 

@@ -65,6 +65,16 @@ class TestRoutes:
             assert (answer.status_code, answer.text) == (303, ""), (method, path)
             assert answer.headers["location"].startswith("/login"), (method, path)
 
+    async def test_what_is_no_browser_is_told_and_not_led_on(
+        self, app: Starlette, visitor: Visitor
+    ) -> None:
+        for method, path in pages_of(app):
+            if path in OPEN or path.startswith("/static/"):
+                continue
+            answer = await visitor.client.request(method, path, headers={"Accept": "*/*"})
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+
     @pytest.mark.parametrize("cookie", ["", "x", "A" * 43, "é" * 43, "A" * 10_000])
     async def test_none_with_a_cookie_of_no_session(
         self, app: Starlette, visitor: Visitor, cookie: str
