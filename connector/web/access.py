@@ -130,7 +130,7 @@ class AccessCheck:
         if not is_open and not path.startswith("/v1/"):  # no page is there, whatever its pattern
             is_open = any(page.matches(scope)[0] is not Match.NONE for page in self._pages)
         # a provider sends the person's browser from its own site to the redirect URI
-        if not is_callback and not _is_own_page(headers, self._hosts):
+        if not is_callback and not _is_own_page(headers, self._hosts, scope["method"]):
             return _FOREIGN_PAGE, False
         return None, is_open
 
@@ -150,7 +150,7 @@ def _bearer(headers: _Headers) -> str:
     return value.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
 
 
-def _is_own_page(headers: _Headers, hosts: frozenset[bytes]) -> bool:
+def _is_own_page(headers: _Headers, hosts: frozenset[bytes], method: str) -> bool:
     """Tell whether a request comes from no page, or from one of ours (Fetch Metadata, Origin)."""
     for origin in headers.get(b"origin", ()):
         if origin.partition(b"://")[2] not in hosts:
@@ -158,6 +158,8 @@ def _is_own_page(headers: _Headers, hosts: frozenset[bytes]) -> bool:
     if _SAME_SITE.issuperset(headers.get(b"sec-fetch-site", ())):
         return True
     # a link to us on somebody's page may be followed; it changes nothing
-    return headers.get(b"sec-fetch-mode") == [b"navigate"] and (
-        headers.get(b"sec-fetch-dest") == [b"document"]
+    return (
+        method in {"GET", "HEAD"}
+        and headers.get(b"sec-fetch-mode") == [b"navigate"]
+        and headers.get(b"sec-fetch-dest") == [b"document"]
     )

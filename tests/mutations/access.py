@@ -7,6 +7,8 @@ from tests.mutations.mutation import Table, of
 _KEYS: Final = "tests/unit/test_api_key.py"
 _KNOWN: Final = "tests/unit/web/test_known_keys.py"
 _ACCESS: Final = "tests/unit/web/test_access.py"
+_FOREIGN: Final = "tests/unit/web/test_foreign_pages.py"
+_HOSTILE: Final = "tests/unit/web/test_hostile_requests.py"
 
 _KEY: Final = of(
     "connector/api_key.py",
@@ -78,6 +80,40 @@ _CHECK: Final = of(
         "if values else",
         _ACCESS,
     ),
+    (
+        "a request names one host",
+        "len(named) != 1 or named[0] not in self._hosts",
+        "named[0] not in self._hosts",
+        _ACCESS,
+    ),
+    (
+        "another site's page may follow a link, and send nothing",
+        '        method in {"GET", "HEAD"}\n        and ',
+        "        ",
+        _FOREIGN,
+    ),
+    (
+        "each Origin is one of ours",
+        '        if origin.partition(b"://")[2] not in hosts:\n',
+        "        if False:\n",
+        _FOREIGN,
+    ),
+)
+
+_APP: Final = of(
+    "connector/web/app.py",
+    (
+        "nobody is led on by the Host of a request",
+        "    app.router.redirect_slashes = False",
+        "    app.router.redirect_slashes = True",
+        _HOSTILE,
+    ),
+    (
+        "who hangs up in the middle of a body is no bug",
+        "        except ClientDisconnect:\n            return",
+        "        except ZeroDivisionError:\n            return",
+        _HOSTILE,
+    ),
 )
 
 _HOT: Final = of(
@@ -146,5 +182,5 @@ _LOG: Final = (
 
 ACCESS: Final = Table(
     title="Who may call the daemon, and when it serves",
-    mutations=(*_KEY, *_CALLER, *_CHECK, *_HOT, *_LISTS, *_LOG),
+    mutations=(*_KEY, *_CALLER, *_CHECK, *_APP, *_HOT, *_LISTS, *_LOG),
 )
