@@ -48,6 +48,19 @@ class Revoked:
     retry_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroyed:
+    """An account whose tokens do not exist here any more.
+
+    Attributes:
+        debt: what its provider must still be told; None: nothing.
+        is_offered: the provider offers revocation.
+    """
+
+    debt: RevocationDebt | None
+    is_offered: bool
+
+
 class Revoker:
     """Revokes accounts and settles debts of revocation.
 
@@ -84,6 +97,14 @@ class Revoker:
             UnknownAccount: there is no such account.
             TemporarilyUnavailable: the store cannot be had; nothing was done.
         """
+        return await self.confirm(await self.destroy(name, at_provider=at_provider))
+
+    async def destroy(self, name: str, *, at_provider: bool = True) -> Destroyed:
+        """Destroy an account's tokens here, and note what the provider must be told.
+
+        Whoever revokes many accounts does this for all of them before any provider is asked.
+        Arguments and errors as for `revoke`.
+        """
         account = await self._accounts.require(name)
         is_offered = await self._offers_revocation(account)
         debt = await self._destroy(account, is_owed=at_provider and is_offered)
@@ -103,9 +124,13 @@ class Revoker:
                 },
             )
         )
-        if debt is None:
-            return Revoked(is_confirmed=True, is_offered=is_offered)
-        return await self.settle(debt)
+        return Destroyed(debt=debt, is_offered=is_offered)
+
+    async def confirm(self, destroyed: Destroyed) -> Revoked:
+        """Revoke at the provider what was destroyed here; what fails is tried again."""
+        if destroyed.debt is None:
+            return Revoked(is_confirmed=True, is_offered=destroyed.is_offered)
+        return await self.settle(destroyed.debt)
 
     async def settle(self, debt: RevocationDebt) -> Revoked:
         """Try to revoke what is owed; what fails is postponed."""

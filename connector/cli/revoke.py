@@ -15,6 +15,7 @@ from connector.errors import (
 )
 
 if TYPE_CHECKING:
+    from connector.revoke import Destroyed
     from connector.settings import Settings
 
 
@@ -69,18 +70,34 @@ def _check_provider(settings: "Settings", name: str, used: set[str]) -> None:
 
 
 async def _revoke_all(settings: "Settings", names: list[str]) -> ConnectorError | None:
-    """Revoke each; one that fails does not stop the others, the last failure is given back."""
+    """Revoke each; one that fails does not stop the others, the last failure is given back.
+
+    All are destroyed here before any provider is asked: whatever stops this, none can be used, and
+    the daemon revokes the others.
+    """
     failure: ConnectorError | None = None
+
+    def fail(name: str, error: ConnectorError) -> None:
+        nonlocal failure
+        failure = error
+        if len(names) > 1:
+            click.echo(f"connector: {name}: {error}", err=True)
+
     async with opened(settings) as runtime:
+        destroyed: dict[str, Destroyed] = {}
         for name in names:
             try:
-                outcome = await runtime.revoker.revoke(name)
+                destroyed[name] = await runtime.revoker.destroy(name)
             except ConnectorError as error:
-                failure = error
-                if len(names) > 1:
-                    click.echo(f"connector: {name}: {error}", err=True)
+                fail(name, error)
                 continue
             click.echo(f"{name}: revoked here")
+        for name, one in destroyed.items():
+            try:
+                outcome = await runtime.revoker.confirm(one)
+            except ConnectorError as error:
+                fail(name, error)
+                continue
             if not outcome.is_offered:
                 click.echo(
                     f"connector: {name}: the provider offers no revocation; "
