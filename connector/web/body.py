@@ -46,6 +46,8 @@ async def read_object(request: Request, *, is_optional: bool = False) -> dict[st
         raise UnusableBody(415, "unsupported-media-type", "the body must be application/json")
     try:
         value = json.loads(body)
+        # half a pair of surrogates is no text: nothing can write it down (RFC 7493 §2.1)
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise UnusableBody(400, "bad-request", "the body is not JSON") from None
     if not isinstance(value, dict):

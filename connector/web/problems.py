@@ -1,5 +1,6 @@
 """Errors as problem documents (RFC 9457); their ``type`` ends in the error's name."""
 
+import json
 import math
 from datetime import UTC, datetime
 from typing import Final
@@ -23,6 +24,16 @@ _STATUS: Final[dict[type[errors.ConnectorError], int]] = {
     errors.RegistrationRejected: 502,
     errors.ConfigurationError: 500,
 }
+
+
+class _ProblemResponse(JSONResponse):
+    """JSON in printable ASCII: what is shown again of a request commands no terminal."""
+
+    media_type = "application/problem+json"
+
+    def render(self, content: object) -> bytes:
+        text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+        return text.replace("\x7f", "\\u007f").encode()
 
 
 def problem(
@@ -49,11 +60,8 @@ def problem(
         "detail": detail,
         **(members or {}),
     }
-    return JSONResponse(
-        document,
-        status_code=status,
-        headers={"Cache-Control": "no-store", **(headers or {})},
-        media_type="application/problem+json",
+    return _ProblemResponse(
+        document, status_code=status, headers={"Cache-Control": "no-store", **(headers or {})}
     )
 
 
