@@ -15,8 +15,9 @@ from connector.api_key import new_key
 REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 413, 414, 415, 417, 421, 429, 431})
 #: Answers begin so; ``100 Continue`` is none.
 _STATUS: Final = re.compile(rb"HTTP/1\.1 ([2-9]\d\d) ")
-#: The liveness probe says this to everybody, and nothing else.
-ALIVE: Final = b"ok\n"
+#: What is shown to everybody: that the daemon lives, and where one signs in.
+_OPEN: Final = (b"\r\n\r\nok\n", b"<title>Sign in")
+_TO_SIGN_IN: Final = b"\r\nlocation: /login"
 
 _ROUTES: Final = (
     "/",
@@ -36,9 +37,18 @@ _ROUTES: Final = (
     "/connect/x",
     "/callback/acme",
     "/consent/x",
+    "/accounts",
+    "/accounts/acme/boss",
+    "/connect",
+    "/keys",
+    "/keys/new",
+    "/keys/ci/revoke",
+    "/login",
+    "/logout",
+    "/static/live.js",
 )
 _SPELLINGS: Final = (
-    "{}",
+    *("{}",) * 12,
     "{}?x=/healthz",
     "{}#/healthz",
     "/healthz/..{}",
@@ -195,12 +205,12 @@ def statuses(answer: bytes) -> list[int]:
 
 
 def is_refusal(answer: bytes) -> bool:
-    """Tell whether all that a server sent is refusals, that it is alive, or where one signs in."""
+    """Tell whether all that a server sent is refusals, or what everybody may see."""
     found = set(statuses(answer)) - REFUSALS
-    if b"content-length: 0\r\nlocation: /login" in answer:
-        found -= {303}
-    is_alive = answer.endswith((ALIVE, b"\r\n\r\n")) and b"content-length: 3\r\n" in answer
-    return not found or (found == {200} and is_alive)
+    if 303 in found and _TO_SIGN_IN in answer:
+        found.remove(303)
+    is_open = answer.endswith(b"\r\n\r\n") or any(text in answer for text in _OPEN)
+    return not found or (found == {200} and is_open)
 
 
 def _request(choices: random.Random, host: str, key: str) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -120,6 +120,8 @@ class Guard:
                 return await endpoint(request)
             except (ConnectorError, UnusableBody, RefusedForm) as error:
                 return await self._show_error(request, error)
+            except ClientDisconnect:
+                raise  # in the middle of a form: nobody is there to be told
             except Exception as error:  # whatever it is, a person is told in a page
                 logger.exception("a page failed by a bug", extra={"action": "web.bug"})
                 return await self._show_error(request, error)
