@@ -19,7 +19,7 @@ from typing import Any, Final
 import click
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from connector.cli.asking import Asking, asking, warn_if_short
@@ -33,6 +33,7 @@ from connector.web.server import Server
 
 #: How often it is looked whether the program still runs (seconds).
 LOOK_INTERVAL: Final = 0.5
+_NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,10 @@ class Endpoint:
             min_ttl = -1.0
         if min_ttl is not None and not 0 <= min_ttl < float("inf"):
             return problem(400, "bad-request", "min_ttl must be a number of seconds")
-        return _answer(await self._ask.token(account, min_ttl))
+        token = await self._ask.token(account, min_ttl)
+        if request.headers.get("accept") == "text/plain":
+            return PlainTextResponse(f"{token.value}\n", headers=_NO_STORE)
+        return _answer(token)
 
     def _refusal(self, request: Request) -> Response | None:
         headers = request.headers
@@ -168,7 +172,7 @@ def _answer(token: Token) -> JSONResponse:
         document["expires_at"] = expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
         document["expires_in"] = int((expires_at - datetime.now(UTC)).total_seconds())
     document["scope"] = token.scope
-    return JSONResponse(document, headers={"Cache-Control": "no-store"})
+    return JSONResponse(document, headers=_NO_STORE)
 
 
 if __name__ == "__main__":

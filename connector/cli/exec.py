@@ -79,7 +79,8 @@ def exec(  # noqa: A001 - the command's name
     COMMAND can read a file descriptor, prefer --fd (read once, to the end), and where it runs for
     longer than a token lives, --endpoint:
 
-    curl -H "Authorization: Bearer $CONNECTOR_KEY" "$CONNECTOR_URL/v1/accounts/ACCOUNT/token"
+    printf 'header = "Authorization: Bearer %s"' "$CONNECTOR_KEY" |
+    curl --config - "$CONNECTOR_URL/v1/accounts/ACCOUNT/token"
 
     COMMAND takes the place of this process: signals, terminal and exit status are its own. It does
     not get the variables that the configuration names for secrets. Where no token can be had,
