@@ -7,6 +7,7 @@ minted together apart. A refresh goes the way of every other one: lease, attempt
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -25,6 +26,9 @@ BATCH: Final = 200
 CONCURRENCY: Final = 48
 #: Of one provider; the rest are for the others, so that a tarpit cannot take them all.
 PROVIDER_CONCURRENCY: Final = 32
+#: One that has not looked for so long is stuck: twice what a refresh and its lease may take
+#: (seconds).
+LONGEST_PAUSE: Final = 120.0
 
 
 class Refresher:
@@ -41,6 +45,7 @@ class Refresher:
         self._tokens = tokens
         self._now = now
         self._task: asyncio.Task[None] | None = None
+        self._looked_at = time.monotonic()
         self._under_way: set[asyncio.Task[None]] = set()
         self._all = asyncio.Semaphore(CONCURRENCY)
         self._by_provider: dict[str, asyncio.Semaphore] = {}
@@ -49,6 +54,11 @@ class Refresher:
         """Begin."""
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="refresher")
+
+    def is_well(self) -> bool:
+        """Tell whether it runs, and looks for due accounts."""
+        runs = self._task is not None and not self._task.done()
+        return runs and time.monotonic() - self._looked_at < LONGEST_PAUSE
 
     async def aclose(self) -> None:
         """Claim no more; what is being sent goes on, and `TokenSource.aclose` waits for it."""
@@ -73,6 +83,7 @@ class Refresher:
 
     async def _run(self) -> None:
         while True:
+            self._looked_at = time.monotonic()
             try:
                 room = BATCH - len(self._under_way)
                 claimed = await self._due.claim(now=self._now(), limit=room) if room > 0 else []
@@ -82,7 +93,7 @@ class Refresher:
                 logger.warning(str(error), extra={"action": "refresher.waits"})
                 claimed = []
             except Exception:  # a refresher that ends would let every token run out
-                logger.exception("the refresher failed by a bug")
+                logger.exception("the refresher failed by a bug", extra={"action": "refresher.bug"})
                 claimed = []
             await self._pause(is_busy=bool(claimed))
 
@@ -110,4 +121,5 @@ class Refresher:
             except ConnectorError:
                 return  # told where it happened; the account is due again when it may be
             except Exception:
-                logger.exception("a due refresh failed by a bug", extra={"account": account.name})
+                extra = {"action": "refresh.bug", "account": account.name}
+                logger.exception("a due refresh failed by a bug", extra=extra)

@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "keys": ("keys", "Make, list and revoke the API keys of the daemon."),
     "serve": ("serve", "Run the daemon: HTTP API and scheduled jobs."),
     "dashboard": ("dashboard", "Sign in to the daemon's dashboard with a one-time code."),
+    "ready": ("ready", "Tell whether the daemon should be sent calls."),
     "doctor": ("doctor", "Check everything and say what to do."),
     "demo": ("demo", "See the whole story on this machine, in under a minute."),
 }

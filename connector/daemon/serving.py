@@ -51,6 +51,8 @@ class Serving:
         self._timer = Timer(settings.jobs, runner, now=runtime.now)
         self._refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
         self._upkeep = Upkeep(runtime)
+        self._lasting.readiness.watch("refresher", self._refresher.is_well)
+        self._lasting.readiness.watch("timer", self._timer.is_well)
 
     async def start(self) -> None:
         """Begin; returns when connections are accepted."""
@@ -76,6 +78,7 @@ class Serving:
 
     async def aclose(self) -> None:
         """Stop in order: nothing new begins, runs stop at their cursor, open answers are given."""
+        self._lasting.readiness.is_stopping = True
         await self._upkeep.aclose()
         await self._refresher.aclose()
         await asyncio.gather(self._timer.aclose(), self._starter.aclose())

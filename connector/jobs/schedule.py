@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 #: So late at the most is a job after a suspend, or after the wall clock was set (seconds).
 LOOK_INTERVAL: Final = 5.0
+#: A timer that has not looked for so long is stuck (seconds).
+LONGEST_LOOK: Final = 30.0
 #: The wall clock was set, if it went this far from the monotonic one between two looks; a clock
 #: that is merely adjusted drifts by milliseconds (seconds).
 LARGEST_DRIFT: Final = 3.0
@@ -77,6 +79,7 @@ class Timer:
         self._now = now
         self._sleep = sleep
         self._monotonic = monotonic
+        self._looked_at = monotonic()
         self._offset = 0.0  # of the wall clock to the monotonic one
         self._watch: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -86,6 +89,7 @@ class Timer:
 
     def start(self) -> None:
         """Begin to keep time."""
+        self._looked_at = self._monotonic()
         self._offset = self._now() - self._monotonic()
         for job, schedule in self._scheduled():
             self._add(job, schedule)
@@ -118,6 +122,12 @@ class Timer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def is_well(self) -> bool:
+        """Tell whether it keeps time."""
+        watches = self._watch is not None and not self._watch.done()
+        is_stuck = self._monotonic() - self._looked_at > LONGEST_LOOK
+        return self._scheduler.running and watches and not is_stuck
+
     def look(self) -> None:
         """Look at the clocks: start what is due by now, and wait anew where the wall clock was set.
 
@@ -125,6 +135,7 @@ class Timer:
         (once, see `Schedule.latest_due`). Where it went back, the next due time is an earlier one;
         a slot that was run before is run no second time.
         """
+        self._looked_at = self._monotonic()
         offset = self._now() - self._monotonic()
         drift, self._offset = offset - self._offset, offset
         if abs(drift) > LARGEST_DRIFT:

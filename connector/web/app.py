@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.errors import ConnectorError
 from connector.runtime import Runtime
+from connector.store.reachable import check_reachable
 from connector.web.access import AccessCheck
 from connector.web.api import Api
 from connector.web.body import UnusableBody
@@ -24,6 +26,7 @@ from connector.web.job_runs import JobRuns
 from connector.web.known_keys import KnownKeys
 from connector.web.openapi import openapi
 from connector.web.problems import answer_error, problem
+from connector.web.readiness import Readiness
 from connector.web.redirection import Redirection
 from connector.web.refusals import Refusals
 from connector.web.run_starter import RunStarter
@@ -41,10 +44,12 @@ class Lasting:
     Attributes:
         redirection: has the consents whose outcome a browser is about to be shown.
         refusals: has counts that are not in the audit trail yet.
+        readiness: tells whether calls should be sent here.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self.redirection = Redirection(runtime.consents, runtime.directory.provider)
+        self.readiness = Readiness(partial(check_reachable, runtime.database))
         self.refusals = Refusals()
         runtime.trail.collect_from(self.refusals.collect)
 
@@ -70,17 +75,13 @@ def make_app(
     pages = Dashboard(runtime, links, address=address, refused=refused).routes()
     redirect_uris = [provider.redirect_uri for provider in providers.values()]
 
-    async def ready(_request: Request) -> Response:
-        await runtime.accounts.get("-")  # raises where the database cannot be had
-        return PlainTextResponse("ready\n")
-
     hosts = {f"{name}:{daemon.port}" for name in (host, "localhost", "127.0.0.1", "[::1]")}
     if daemon.public_url:
         hosts.add(daemon.public_url.partition("://")[2])
     app = Starlette(
         routes=[
             Route("/healthz", _alive, methods=["GET"]),
-            route("/readyz", ready, ANY, methods=["GET"]),
+            route("/readyz", lasting.readiness.answer, ANY, methods=["GET"]),
             route("/openapi.json", _describe, ANY, methods=["GET"]),
             *Tokens(runtime).routes(),
             *Api(runtime, links).routes(),

@@ -44,7 +44,9 @@ def _service_paths() -> Json:
     return {
         "/healthz": {"get": _operation("The daemon is alive", {"200": ("Alive", text)})},
         "/readyz": {
-            "get": _operation("The database answers", {"200": ("Ready", text)}, (401, 403, 503))
+            "get": _operation(
+                "Calls should be sent here", {"200": ("Ready", text)}, (401, 403, 503)
+            )
         },
         "/openapi.json": {
             "get": _operation(

@@ -414,7 +414,7 @@ class TestTerminal:
             os.close(terminal)
             if is_kept:
                 os.kill(pid, signal.SIGHUP)
-                assert unix.get("/healthz").status_code == 200
+                assert unix.get("/readyz").status_code == 200, "it does not stop"
                 os.kill(pid, signal.SIGTERM)
         finally:
             _, status = os.waitpid(pid, 0)
