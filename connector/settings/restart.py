@@ -11,7 +11,15 @@ from connector.errors import Problem
 from connector.settings.values import DaemonSettings, Settings, VaultSettings
 
 #: Of ``[vault]`` and ``[daemon]``; the other tables take effect as a whole.
-TAKES_EFFECT: Final = frozenset({"vault.audit_keep", "vault.audit_interval", "daemon.public_url"})
+TAKES_EFFECT: Final = frozenset(
+    {
+        "vault.audit_keep",
+        "vault.audit_interval",
+        "daemon.public_url",
+        "daemon.session_idle",
+        "daemon.session_lifetime",
+    }
+)
 #: Attributes that are no keys of their own.
 _KEYS: Final = {"seal_kind": "seal", "seal_name": "seal", "password": "url"}
 _REMEDY: Final = "restart the daemon, or put it back; until then it goes on as it was"
