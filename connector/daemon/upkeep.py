@@ -12,12 +12,12 @@ logger = logging.getLogger(__name__)
 
 #: How often debts of revocation are looked at (seconds).
 SETTLING_INTERVAL: Final = 15.0
-#: How often rows of the audit trail that are too old are removed (seconds).
+#: How often rows of the audit trail and of the history that are too old are removed (seconds).
 PRUNING_INTERVAL: Final = 3600.0
 
 
 class Upkeep:
-    """Settles debts of revocation and prunes the audit trail.
+    """Settles debts of revocation; prunes the audit trail and the history of refreshes.
 
     Args:
         runtime: the daemon's objects.
@@ -31,6 +31,7 @@ class Upkeep:
         """Begin."""
         self._repeat(SETTLING_INTERVAL, self._settle, "revocation.owed")
         self._repeat(PRUNING_INTERVAL, self._prune, "audit.not_pruned")
+        self._repeat(PRUNING_INTERVAL, self._prune_history, "refresh_history.not_pruned")
 
     async def aclose(self) -> None:
         """Stop."""
@@ -63,3 +64,6 @@ class Upkeep:
 
     async def _prune(self) -> None:
         await self._runtime.trail.prune(self._runtime.settings.vault.audit_keep)
+
+    async def _prune_history(self) -> None:
+        await self._runtime.refresh_history.prune(self._runtime.settings.daemon.history_keep)

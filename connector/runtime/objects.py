@@ -29,6 +29,7 @@ from connector.store.halts import HaltStore
 from connector.store.late_tokens import LateTokenStore
 from connector.store.metadata_pins import StoredPins
 from connector.store.owner import new_owner
+from connector.store.refresh_history import PastRefresh, RefreshHistory
 from connector.store.revocations import RevocationStore
 from connector.store.runs import RunStore
 from connector.store.seal_counts import SealCounts
@@ -37,6 +38,7 @@ from connector.token_source.gate import ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.late_tokens import LateTokens
 from connector.token_source.memory import TokenMemory
+from connector.token_source.outcomes import RefreshOutcome
 from connector.token_source.refresh import Refresh
 from connector.token_source.releases import Releases
 from connector.token_source.settlement import Settlement
@@ -127,6 +129,8 @@ class Runtime:
             changes=self._changes,
         )
         self.refresh_outcomes = refresh.outcomes
+        self.refresh_history = RefreshHistory(database, now=now)
+        self.refresh_outcomes.tell_to(lambda told: self.refresh_history.note(_past(told)))
         memory = TokenMemory(now=now)
         watch = StoreWatch(
             memory,
@@ -195,6 +199,16 @@ class Runtime:
         self.kept.close()
         self.marks.close()
         await self.seal_counts.aclose()
-        await self.trail.aclose()
+        await asyncio.gather(self.trail.aclose(), self.refresh_history.aclose())
         await self.wire.aclose()
         await self.database.aclose()
+
+
+def _past(told: RefreshOutcome) -> PastRefresh:
+    return PastRefresh(
+        account_id=told.account_id,
+        at=told.sent_at,
+        seconds=told.seconds,
+        outcome=told.outcome,
+        error=told.error,
+    )

@@ -21,7 +21,7 @@ from connector.toml_section import Section
 #: What the environment may set, besides what the command line's options take from it.
 ENVIRONMENT: Final = {
     "vault": ("url", "seal", "journal", "audit_keep", "audit_interval"),
-    "daemon": ("host", "port", "socket", "public_url"),
+    "daemon": ("host", "port", "socket", "public_url", "history_keep"),
     "http": ("proxy", "ca_file"),
 }
 

@@ -13,6 +13,8 @@ from connector.toml_section import Section
 DEFAULT_PORT: Final = 8470
 #: A year and a month: what a yearly review looks back on.
 DEFAULT_AUDIT_KEEP: Final = 400 * 86_400.0
+#: A season: what somebody asks about who wonders since when something is slow.
+DEFAULT_HISTORY_KEEP: Final = 90 * 86_400.0
 DEFAULT_AUDIT_INTERVAL: Final = 60.0
 #: A person who is at work with it comes back within half an hour; half a day is a working day.
 DEFAULT_SESSION_IDLE: Final = 30 * 60.0
@@ -68,6 +70,7 @@ def read_daemon(section: Section) -> DaemonSettings:
         public_url=public_url,
         session_idle=_read_session(section, "session_idle", DEFAULT_SESSION_IDLE),
         session_lifetime=_read_session(section, "session_lifetime", DEFAULT_SESSION_LIFETIME),
+        history_keep=section.duration("history_keep", DEFAULT_HISTORY_KEEP) or 0.0,
     )
     section.finish()
     return daemon

@@ -58,6 +58,8 @@ class DaemonSettings:
         public_url: the https address under which people reach it, where there is one.
         session_idle: seconds after which a session of the dashboard that nobody uses ends.
         session_lifetime: seconds after which any session of the dashboard ends.
+        history_keep: seconds for which what came of refreshes is kept; 0: no limit but that of
+            their number.
     """
 
     host: str
@@ -66,6 +68,7 @@ class DaemonSettings:
     public_url: str
     session_idle: float = 30 * 60.0
     session_lifetime: float = 12 * 3600.0
+    history_keep: float = 90 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

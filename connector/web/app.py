@@ -28,6 +28,7 @@ from connector.web.openapi import openapi
 from connector.web.problems import answer_error, problem
 from connector.web.readiness import Readiness
 from connector.web.redirection import Redirection
+from connector.web.refreshes import Refreshes
 from connector.web.refusals import Refusals
 from connector.web.run_starter import RunStarter
 from connector.web.tokens import Tokens
@@ -86,6 +87,7 @@ def make_app(
             *Tokens(runtime).routes(),
             *Api(runtime, links).routes(),
             *JobRuns(runtime, starter).routes(),
+            *Refreshes(runtime).routes(),
             *links.routes(),
             *lasting.redirection.routes(redirect_uris),
             *pages,

@@ -3,7 +3,10 @@
 from typing import Final
 
 from connector import __version__
+from connector.store.refresh_history import MOST_OF_AN_ACCOUNT
+from connector.token_source.outcomes import OUTCOMES
 from connector.web.job_runs import DEFAULT_LIMIT, MOST_RUNS
+from connector.web.refreshes import DEFAULT_LIMIT as DEFAULT_REFRESHES
 
 Json = dict[str, object]
 
@@ -104,6 +107,19 @@ def _account_paths() -> Json:
                 (*refused, 503),
             ),
         },
+        "/v1/refreshes": {
+            "get": _operation(
+                "The last refreshes of an account, the newest first",
+                {"200": ("Refreshes", _json(_list("Refresh")))},
+                (400, *refused, 503),
+            )
+            | {
+                "parameters": [
+                    _query("account", _TEXT, "Whose; needed") | {"required": True},
+                    _query("limit", _limit(DEFAULT_REFRESHES, MOST_OF_AN_ACCOUNT), "How many"),
+                ]
+            }
+        },
         "/v1/consents": {
             "post": _operation(
                 "Make a link that leads a person to consent",
@@ -116,7 +132,6 @@ def _account_paths() -> Json:
 
 
 def _job_paths() -> Json:
-    limit = {"type": "integer", "minimum": 1, "maximum": MOST_RUNS, "default": DEFAULT_LIMIT}
     return {
         "/v1/jobs": {
             "get": _operation(
@@ -142,7 +157,7 @@ def _job_paths() -> Json:
                 "parameters": [
                     _query("job", _TEXT, "Only of this job"),
                     _query("account", _TEXT, "Only of this account"),
-                    _query("limit", limit, "How many"),
+                    _query("limit", _limit(DEFAULT_LIMIT, MOST_RUNS), "How many"),
                 ]
             }
         },
@@ -216,6 +231,12 @@ def _schemas() -> Json:
             expires_at=_TIME,
             expires_in=_NUMBER_OR_NULL,
             scope=_TEXT_OR_NULL,
+        ),
+        "Refresh": _object(
+            at={"type": "string", "format": "date-time"},
+            seconds={"type": "number"},
+            outcome={"enum": list(OUTCOMES)},
+            error=_TEXT_OR_NULL,
         ),
         "Revocation": _object(
             account=_TEXT,
@@ -297,6 +318,10 @@ def _path_parameter(name: str, description: str) -> Json:
 
 def _header(name: str, description: str) -> Json:
     return {"name": name, "in": "header", "schema": _TEXT, "description": description}
+
+
+def _limit(default: int, most: int) -> Json:
+    return {"type": "integer", "minimum": 1, "maximum": most, "default": default}
 
 
 def _query(name: str, schema: Json, description: str) -> Json:

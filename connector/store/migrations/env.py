@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from connector.store import tables  # noqa: F401 - registers the tables
+from connector.store import history_tables, tables  # noqa: F401 - registers the tables
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -290,6 +290,7 @@ def test_everything_is_told_at_once_with_file_key_and_remedy(tmp_path: Path) -> 
         ("CONNECTOR_DAEMON_PORT", "9000", lambda s: str(s.daemon.port)),
         ("CONNECTOR_DAEMON_SOCKET", "x.sock", lambda s: s.daemon.socket.name),
         ("CONNECTOR_DAEMON_PUBLIC_URL", "https://c.example", lambda s: s.daemon.public_url),
+        ("CONNECTOR_DAEMON_HISTORY_KEEP", "7d", lambda s: f"{s.daemon.history_keep / 86_400:g}d"),
         ("CONNECTOR_HTTP_PROXY", "http://p.example", lambda s: s.http.proxy),
         ("CONNECTOR_HTTP_CA_FILE", "ca.pem", lambda s: Path(s.http.ca_file).name),
     ],

@@ -198,6 +198,14 @@ def test_the_audit_trail(tmp_path: Path, text: str, keep: float, interval: float
     assert (vault.audit_keep, vault.audit_interval) == (keep, interval)
 
 
+@pytest.mark.parametrize(
+    ("text", "keep"),
+    [("", 90 * 86_400.0), ('history_keep = "12h"', 43_200.0), ('history_keep = "0"', 0.0)],
+)
+def test_the_history_of_refreshes(tmp_path: Path, text: str, keep: float) -> None:
+    assert load(tmp_path, f"[daemon]\n{text}\n").daemon.history_keep == keep
+
+
 @pytest.mark.parametrize("interval", ["0", "500ms", "2d"])
 def test_an_interval_that_is_too_short_or_too_long(tmp_path: Path, interval: str) -> None:
     found = problem(tmp_path, f'[vault]\naudit_interval = "{interval}"\n')

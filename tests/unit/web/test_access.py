@@ -40,6 +40,7 @@ CALLS: dict[tuple[str, str], tuple[str | None, str, object]] = {
         f"/v1/accounts/{ACCOUNT}/revoke",
         None,
     ),
+    ("GET", "/v1/refreshes"): (None, f"/v1/refreshes?account={ACCOUNT}", None),
     ("POST", "/v1/consents"): (
         "consent:create",
         "/v1/consents",
@@ -126,7 +127,11 @@ async def test_a_key_may_what_its_scope_says(
 
 @pytest.mark.parametrize(
     "route",
-    [route for route in CALLS if "{account" in route[1] or route[1] == "/v1/consents"],
+    [
+        route
+        for route in CALLS
+        if "{account" in route[1] or route[1] in {"/v1/consents", "/v1/refreshes"}
+    ],
     ids=lambda route: f"{route[0]} {route[1]}",
 )
 async def test_an_account_that_is_not_theirs_does_not_exist(

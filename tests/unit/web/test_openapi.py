@@ -8,6 +8,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from connector.runtime import Runtime
 from connector.web.dashboard import PageRoute
 from connector.web.openapi import openapi
 from tests.unit.jobs.bench import Jobs
@@ -67,6 +68,8 @@ async def test_served(unix: httpx2.AsyncClient, document: Document) -> None:
         ("post", "/v1/accounts/{account}/refresh", None),
         ("post", "/v1/accounts/{account}/revoke", None),
         ("post", "/v1/consents", {"provider": "acme", "account": "acme/new"}),
+        ("get", "/v1/refreshes?account={account}", None),
+        ("get", "/v1/refreshes", None),
         ("get", "/v1/jobs", None),
         ("post", "/v1/jobs/{job}/runs", {}),
         ("get", "/v1/runs", None),
@@ -75,9 +78,18 @@ async def test_served(unix: httpx2.AsyncClient, document: Document) -> None:
     ],
 )
 async def test_answers_are_as_described(
-    unix: httpx2.AsyncClient, jobs: Jobs, document: Document, method: str, path: str, json: object
+    unix: httpx2.AsyncClient,
+    runtime: Runtime,
+    jobs: Jobs,
+    document: Document,
+    method: str,
+    path: str,
+    json: object,
 ) -> None:
     jobs.write(ONE)
+    if path.startswith("/v1/refreshes"):
+        await unix.post(f"/v1/accounts/{ACCOUNT}/refresh")
+        await runtime.refresh_history.flush()
     if path == "/v1/runs":
         await unix.post("/v1/jobs/pull/runs")
     template = path.partition("?")[0].replace("none", "{job}")
@@ -98,7 +110,7 @@ def check(value: Any, schema: Document, document: Document) -> None:
         return
     types = {
         "object": dict, "array": list, "string": str, "integer": int, "boolean": bool,
-        "null": type(None),
+        "null": type(None), "number": float,
     }  # fmt: skip
     allowed = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     assert isinstance(value, tuple(types[name] for name in allowed)), (value, schema)
