@@ -67,6 +67,11 @@ class JobRunner:
         self._owner = owner
         self._now = now
         self._unwritten: dict[str, tuple[Run, Ending, float]] = {}
+        self._under_way: dict[str, Result] = {}
+
+    def progress(self, run_id: str) -> Result | None:
+        """Give what a run that is under way in this process has committed so far."""
+        return self._under_way.get(run_id)
 
     async def accounts_of(self, job: JobSettings) -> list[Account]:
         """Give the accounts that a job selects, whatever their state."""
@@ -131,6 +136,7 @@ class JobRunner:
             self._order(job, run, account_id, since), self._credentials, on_progress
         )
         ending = RunEnding(outcome="failed", error="a bug of Connector's", kind="Bug")
+        self._under_way[run.id] = child.result
         try:
             if on_claim is not None:
                 on_claim(run)
@@ -139,6 +145,7 @@ class JobRunner:
             ending = _ending(child.result, interruption="the process was stopped")
             raise
         finally:
+            del self._under_way[run.id]
             await asyncio.shield(self._finish(run, ending))
         return ending
 

@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from connector.store.database import Database
+from connector.store.history_tables import JobRow, RunRow
 from connector.store.owner import is_gone
-from connector.store.tables import JobRow, RunRow
 
 #: At its deadline a run is killed by its own process, within seconds: what stands as running this
 #: long after has no such process any more. Longer than the clocks of two hosts differ (seconds).
@@ -182,7 +182,7 @@ class RunStore:
         if accounts is not None:
             statement = statement.where(col(RunRow.account).in_(accounts))
         async with self._database.read() as connection:
-            return [_read_run(row) for row in await connection.execute(statement)]
+            return [read_run(row) for row in await connection.execute(statement)]
 
     async def latest(self, accounts: Collection[str] | None = None) -> dict[str, Run]:
         """Give the last run of each job, however long ago it was.
@@ -204,7 +204,7 @@ class RunStore:
             .order_by(col(RunRow.id).desc())
         )
         async with self._database.read() as connection:
-            return {row.job: _read_run(row) for row in await connection.execute(statement)}
+            return {row.job: read_run(row) for row in await connection.execute(statement)}
 
     async def paused(self) -> frozenset[str]:
         """Give the names of the jobs that are paused."""
@@ -235,7 +235,7 @@ class RunStore:
             )
         )
         is_running = False
-        for run in map(_read_run, running.all()):
+        for run in map(read_run, running.all()):
             error = self._interruption(run, now)
             if error is None:
                 is_running = True
@@ -261,5 +261,6 @@ class RunStore:
         )
 
 
-def _read_run(row: Row[Any]) -> Run:
+def read_run(row: Row[Any]) -> Run:
+    """Give the run that a row holds."""
     return Run(**{name: getattr(row, name) for name in Run.__slots__})

@@ -7,12 +7,11 @@ migration in ``migrations/versions``, which a test compares with these tables.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Table, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, Table, text
 from sqlmodel import Field, SQLModel
 
 from connector.store.column_types import ForeignText, LenientText, SealedBytes
 
-_IS_RUNNING = text("outcome = 'running'")
 _IS_DUE_SOME_DAY = text("due_at IS NOT NULL AND state = 'active'")
 
 
@@ -221,52 +220,14 @@ class HaltRow(SQLModel, table=True):
     rejected: str | None = Field(default=None, sa_type=ForeignText)
 
 
-class RunRow(SQLModel, table=True):
-    """One execution of a job for one account; see `jobs.run`."""
-
-    __tablename__ = "run"
-    __table_args__ = (
-        UniqueConstraint("job", "account", "due_at"),
-        # one run of a job for an account at a time, however many claim it at once
-        Index(
-            "ix_run_running",
-            "job",
-            "account",
-            unique=True,
-            sqlite_where=_IS_RUNNING,
-            postgresql_where=_IS_RUNNING,
-        ),
-    )
-
-    id: str = Field(primary_key=True)
-    job: str = Field(index=True)
-    account: str
-    due_at: float | None = None  # None: asked for by a person
-    started_at: float = Field(index=True)
-    deadline_at: float | None = None  # None: a program that wrote none began it
-    finished_at: float | None = None
-    outcome: str
-    error: str | None = Field(default=None, sa_type=ForeignText)
-    records: int = Field(default=0, sa_type=BigInteger)
-    batches: int = Field(default=0, sa_type=BigInteger)
-    tokens: int = 0
-    cursor: str | None = None
-    owner: str
-
-
-class JobRow(SQLModel, table=True):
-    """What an operator said of a job."""
-
-    __tablename__ = "job"
-
-    name: str = Field(primary_key=True)
-    paused_at: float | None = None
-
-
 class AuditRow(SQLModel, table=True):
     """Something that happened, tied to the row before it; see `store.audit_chain`."""
 
     __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_of_account", "account", "number"),
+        Index("ix_audit_of_event", "event", "number"),
+    )
 
     number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     at: float

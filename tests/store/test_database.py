@@ -17,7 +17,8 @@ from connector.store.database import (
     Database,
 )
 from connector.store.grant_statements import LEASE_DURATION
-from connector.store.tables import JobRow, MetadataRow
+from connector.store.history_tables import JobRow
+from connector.store.tables import MetadataRow
 from connector.testing import SOME_TIME, FixedClock, Stores, connected
 
 from .conftest import OpenDatabase

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import insert
 
+from connector.store.history_tables import RunRow
 from connector.store.owner import new_owner
 from connector.store.runs import GRACE, Ending, Run, RunStore
-from connector.store.tables import RunRow
 from connector.testing import SOME_TIME, Stores
 
 from .worker import Crew, Worker

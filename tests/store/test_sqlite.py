@@ -19,9 +19,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store.database import APPLICATION_ID, BUSY_TIMEOUT, Database, prepare_file
 from connector.store.database_file import check_whole
+from connector.store.history_tables import JobRow
 from connector.store.schema import current_revision, migrate
 from connector.store.sqlite_file import check_file
-from connector.store.tables import JobRow
 from connector.testing import (
     SOME_TIME,
     FixedClock,
