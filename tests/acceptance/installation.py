@@ -189,6 +189,13 @@ class Installation:
         with closing(sqlite3.connect(self.folder / database)) as connection:
             return connection.execute(query).fetchall()
 
+    def write(self, statement: str, *rows: tuple[object, ...], database: str = "vault.db") -> None:
+        """Write to a database in the folder, once or for each of some rows."""
+        with closing(sqlite3.connect(self.folder / database, timeout=PATIENCE)) as connection:
+            for row in rows or ((),):
+                connection.execute(statement, row)
+            connection.commit()
+
 
 def free_port() -> int:
     """Give a TCP port that nobody listens on now."""
