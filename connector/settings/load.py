@@ -13,8 +13,9 @@ from typing import Final
 from connector.errors import ConfigurationError, Problem
 from connector.secret import SecretReference
 from connector.settings.jobs import read_jobs
+from connector.settings.notify import read_notify
 from connector.settings.providers import read_providers
-from connector.settings.tables import read_daemon, read_http, read_notify, read_vault
+from connector.settings.tables import read_daemon, read_http, read_vault
 from connector.settings.values import Settings, VaultSettings
 from connector.toml_section import Section
 
@@ -114,7 +115,7 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
         vault=vault,
         daemon=daemon,
         http=read_http(section.section("http")),
-        notify=read_notify(section.section("notify")),
+        notify=read_notify(section.section("notify"), allow_plaintext=allow_plaintext),
         providers=providers,
         registrations=registrations,
         jobs=read_jobs(section, providers, vault),

@@ -1,4 +1,4 @@
-"""Reads ``[vault]``, ``[daemon]``, ``[http]`` and ``[notify]``."""
+"""Reads ``[vault]``, ``[daemon]`` and ``[http]``."""
 
 from pathlib import Path
 from typing import Final
@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from connector.oauth.endpoint_url import check_endpoint_url, is_loopback_host
 from connector.seal_kinds import NotASeal, SealName, parse_seal
 from connector.secret import REFERENCE_KINDS, Secret, SecretReference
-from connector.settings.values import DaemonSettings, HttpSettings, NotifySettings, VaultSettings
+from connector.settings.values import DaemonSettings, HttpSettings, VaultSettings
 from connector.toml_section import Section
 
 DEFAULT_PORT: Final = 8470
@@ -88,13 +88,6 @@ def read_http(section: Section) -> HttpSettings:
         section.problem("ca_file", f"there is no file {path}", "name a PEM file")
     section.finish()
     return HttpSettings(proxy=proxy, ca_file=str(path) if path else None)
-
-
-def read_notify(section: Section) -> NotifySettings:
-    """Read ``[notify]``."""
-    settings = NotifySettings(urls=section.texts("urls"), command=section.texts("command"))
-    section.finish()
-    return settings
 
 
 def absolute_sqlite_url(url: str, folder: Path) -> str:

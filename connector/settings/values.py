@@ -70,6 +70,12 @@ class DaemonSettings:
     session_lifetime: float = 12 * 3600.0
     history_keep: float = 90 * 86_400.0
 
+    @property
+    def address(self) -> str:
+        """Where people reach it, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
@@ -127,16 +133,34 @@ class JobSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """Where signed requests go (Standard Webhooks).
+
+    Attributes:
+        url: https, or a reference to one; not shown, for it may hold a token.
+        secrets: that sign, the newest first.
+    """
+
+    url: str = field(repr=False)
+    secrets: tuple[SecretReference, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotifySettings:
     """Where notices go.
 
     Attributes:
         urls: Apprise URLs, or references to them; not shown, for they hold tokens.
         command: a command that takes a notice as JSON on standard input.
+        webhooks: where signed requests go.
+        reminders: seconds from a notice to its first reminder, from there to the second and so on;
+            the last one repeats. None of them: nobody is reminded.
     """
 
     urls: tuple[str, ...] = field(repr=False)
     command: tuple[str, ...]
+    webhooks: tuple[WebhookSettings, ...] = ()
+    reminders: tuple[float, ...] = (86_400.0, 3 * 86_400.0, 7 * 86_400.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
