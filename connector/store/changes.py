@@ -79,6 +79,22 @@ class ChangeWatch:
                 async with asyncio.timeout(longest):
                     await self._changes.wait(count, account)
 
+    async def heard(
+        self,
+        timeout: float,  # noqa: ASYNC109 - to wait no longer is no failure
+        *,
+        since: int,
+    ) -> None:
+        """Wait as `wait` does, but ask nothing for it: until somebody else has heard of a change.
+
+        Args:
+            timeout: how long to wait at most (seconds).
+            since: the `count` since which a change counts.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._changes.wait(since)
+
     async def aclose(self) -> None:
         """Give the connection back; who waits is told of nothing any more."""
         await self._source.aclose()

@@ -16,6 +16,7 @@ from connector.store.audit import AuditStore
 from connector.store.audit_entry import Actor, Entry
 from connector.store.consents import ConsentRecord
 from connector.store.database import Database, prepare_file
+from connector.store.notices import NoticeStore
 from connector.store.owner import new_owner
 from connector.store.schema import current_revision, migrate
 from connector.store.sealed_values import SealedValues
@@ -58,6 +59,14 @@ async def take_lease(go: Go, url: str, name: str) -> object:
         await go()
         taken = await stores.grants.take_lease(account, new_owner(), some_attempt())
         return None if taken is None or taken.lease is None else taken.lease.fence
+
+
+async def claim_notice(go: Go, url: str, channel: str) -> object:
+    """Claim what a channel is to tell, and never say what became of it."""
+    async with _database(url) as database:
+        await go()
+        claimed = await NoticeStore(database).claim(channel, owner=new_owner(), now=SOME_TIME)
+        return None if claimed is None else [claimed.notice.id, claimed.notice.number]
 
 
 async def hold_lease(go: Go, url: str, name: str) -> object:
@@ -291,6 +300,7 @@ SCENARIOS: Final[dict[str, Callable[..., Coroutine[Any, Any, object]]]] = {
     for one in (
         begin_account,
         take_lease,
+        claim_notice,
         hold_lease,
         renew,
         consume,

@@ -3,7 +3,11 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from connector.store import history_tables, tables  # noqa: F401 - registers the tables
+from connector.store import (  # noqa: F401 - registers the tables
+    history_tables,
+    notice_tables,
+    tables,
+)
 
 context.configure(
     connection=context.config.attributes["connection"],

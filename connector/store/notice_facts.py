@@ -1,0 +1,128 @@
+"""What the database knows that people may have to be told: found by index, a few rows of many."""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from sqlalchemy import Row, bindparam, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connector.notice import STEPS, AccountFacts, Facts, JobFacts, ProviderFacts
+from connector.store.database import Database
+from connector.store.notice_tables import CONSENT_ENDS, IS_FAILING, NEEDS_CONSENT
+from connector.store.tables import ACCOUNT
+
+#: A job whose last failure is older than this is not waited for any more (seconds): longer than
+#: three runs of one that is due once a month.
+OLDEST_FAILURE: Final = 100 * 86_400.0
+
+_COLUMNS: Final = (
+    ACCOUNT.c.id,
+    ACCOUNT.c.name,
+    ACCOUNT.c.provider,
+    ACCOUNT.c.state,
+    ACCOUNT.c.state_since,
+    ACCOUNT.c.reason,
+    ACCOUNT.c.consented_at,
+    ACCOUNT.c.consent_ends_at,
+    ACCOUNT.c.failing_since,
+    ACCOUNT.c.last_error,
+    ACCOUNT.c.retry_at,
+)
+_NEED_CONSENT: Final = select(*_COLUMNS).where(text(NEEDS_CONSENT))
+_CONSENT_ENDS: Final = select(*_COLUMNS).where(
+    text(CONSENT_ENDS), ACCOUNT.c.consent_ends_at <= bindparam("horizon")
+)
+_FAILING: Final = select(*_COLUMNS).where(text(IS_FAILING))
+_HALTS: Final = text("SELECT provider, since, halted_until, message, rejected FROM provider_halt")
+#: The failures of each job and account since its last success.
+_JOBS: Final = text(
+    """
+    SELECT run.job AS job, account.id AS account_id, account.name AS account,
+        account.provider AS provider, count(*) AS failures, min(run.started_at) AS since,
+        max(run.started_at) AS last
+    FROM run JOIN account ON account.name = run.account AND account.state = 'active'
+    WHERE run.outcome = 'failed' AND run.started_at > :oldest
+        AND NOT EXISTS (
+            SELECT 1 FROM run AS success
+            WHERE success.job = run.job AND success.account = run.account
+                AND success.outcome = 'succeeded' AND success.started_at > run.started_at
+        )
+        AND NOT EXISTS (SELECT 1 FROM job WHERE job.name = run.job AND job.paused_at IS NOT NULL)
+    GROUP BY run.job, account.id, account.name, account.provider
+    HAVING count(*) > 1
+    """
+)
+_ERROR: Final = text(
+    "SELECT error FROM run WHERE outcome = 'failed' AND job = :job AND account = :account"
+    " AND started_at = :last"
+)
+
+
+class NoticeFacts:
+    """Looks for what calls for notices.
+
+    Args:
+        database: where it looks.
+        providers: names of the configuration; what others did is over.
+        jobs: likewise.
+    """
+
+    def __init__(
+        self, database: Database, *, providers: Collection[str], jobs: Collection[str]
+    ) -> None:
+        self._database = database
+        self._providers = providers
+        self._jobs = jobs
+
+    async def look(self, *, now: float) -> Facts:
+        """Give what is known now.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had.
+        """
+        horizon = now + STEPS[0] * 86_400.0
+        async with self._database.read() as connection:
+            rows: list[Row[Any]] = []
+            for query in (_NEED_CONSENT, _CONSENT_ENDS, _FAILING):
+                rows += await connection.execute(query, {"horizon": horizon})
+            halts = (await connection.execute(_HALTS)).all()
+            jobs = await self._failing_jobs(connection, now) if self._jobs else ()
+        return Facts(
+            accounts=tuple({row.id: _account(row) for row in rows}.values()),
+            providers=tuple(
+                ProviderFacts(
+                    provider=row.provider,
+                    since=row.since,
+                    until=row.halted_until,
+                    message=row.message,
+                    rejected=row.rejected,
+                )
+                for row in halts
+                if row.provider in self._providers
+            ),
+            jobs=jobs,
+        )
+
+    async def _failing_jobs(self, connection: AsyncConnection, now: float) -> tuple[JobFacts, ...]:
+        found = []
+        for row in (await connection.execute(_JOBS, {"oldest": now - OLDEST_FAILURE})).all():
+            if row.job not in self._jobs:
+                continue
+            which = {"job": row.job, "account": row.account, "last": row.last}
+            error = (await connection.execute(_ERROR, which)).scalar()
+            found.append(
+                JobFacts(
+                    job=row.job,
+                    account_id=row.account_id,
+                    account=row.account,
+                    provider=row.provider,
+                    failures=row.failures,
+                    since=row.since,
+                    error=error,
+                )
+            )
+        return tuple(found)
+
+
+def _account(row: Row[Any]) -> AccountFacts:
+    return AccountFacts(**dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's public name for it
