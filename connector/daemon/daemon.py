@@ -116,13 +116,10 @@ async def running(work: Coroutine[None, None, None], name: str) -> AsyncIterator
 
 
 def _forget_and_warn(settings: Settings) -> None:
-    """Drop a key from our environment; warn of what is set and not as good as it looks."""
+    """Drop a key from our environment, and warn that it stood there."""
     if forget_key(settings.vault.seal_kind, settings.vault.seal_name):
         message = (
             "the root key's seal is an environment variable, which whatever starts this"
             " process keeps and the same user can read; a systemd credential is safer"
         )
         logger.warning(message, extra={"action": "seal.environment"})
-    if settings.notify.urls or settings.notify.command:
-        message = "[notify] is set, but notices are not sent in this version"
-        logger.warning(message, extra={"action": "notify.unavailable"})

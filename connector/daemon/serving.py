@@ -3,11 +3,14 @@
 import asyncio
 import logging
 
+from connector.daemon.notifier import Notifier
 from connector.daemon.sockets import Sockets
 from connector.daemon.upkeep import Upkeep
 from connector.errors import ConnectorError
+from connector.jobs.callable import OWN_VARIABLES
 from connector.jobs.run import JobRunner
 from connector.jobs.schedule import Timer
+from connector.notices.channels import make_channels
 from connector.refresher import Refresher
 from connector.runtime import Prepared, Runtime, RuntimeCredentials
 from connector.web.app import Lasting, make_app
@@ -53,6 +56,10 @@ class Serving:
         self._upkeep = Upkeep(runtime)
         self._lasting.readiness.watch("refresher", self._refresher.is_well)
         self._lasting.readiness.watch("timer", self._timer.is_well)
+        channels = make_channels(
+            settings, hidden_variables=settings.hidden_variables | OWN_VARIABLES
+        )
+        self._notifier = Notifier(runtime, channels)
 
     async def start(self) -> None:
         """Begin; returns when connections are accepted."""
@@ -63,6 +70,7 @@ class Serving:
             await server.start()
         self._timer.start()
         self._refresher.start()
+        self._notifier.start()
 
     def use(self, prepared: Prepared) -> None:
         """Put another configuration in force, all of it at once or, where that fails, nothing."""
@@ -79,6 +87,7 @@ class Serving:
     async def aclose(self) -> None:
         """Stop in order: nothing new begins, runs stop at their cursor, open answers are given."""
         self._lasting.readiness.is_stopping = True
+        await self._notifier.aclose()
         await self._upkeep.aclose()
         await self._refresher.aclose()
         await asyncio.gather(self._timer.aclose(), self._starter.aclose())

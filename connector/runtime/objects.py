@@ -11,6 +11,7 @@ from connector.oauth.wire import Wire, make_transport
 from connector.providers.client import ProviderDirectory
 from connector.providers.configured import ConfiguredProviders
 from connector.revoke import Revoker
+from connector.runtime.notice_desk import NoticeDesk
 from connector.secret import Secret
 from connector.settings import Settings
 from connector.store.accounts import AccountStore
@@ -28,6 +29,8 @@ from connector.store.grants import GrantStore
 from connector.store.halts import HaltStore
 from connector.store.late_tokens import LateTokenStore
 from connector.store.metadata_pins import StoredPins
+from connector.store.notice_facts import NoticeFacts
+from connector.store.notices import NoticeStore
 from connector.store.owner import new_owner
 from connector.store.refresh_history import PastRefresh, RefreshHistory
 from connector.store.revocations import RevocationStore
@@ -86,6 +89,13 @@ class Runtime:
         self.api_keys = ApiKeyStore(database)
         self.due = DueStore(database, vault)
         self._changes = ChangeWatch(database)
+        self.notices = NoticeDesk(
+            NoticeStore(database),
+            NoticeFacts(database, providers=settings.providers, jobs=settings.jobs),
+            changes=self._changes,
+            settings=settings,
+            now=now,
+        )
         self.directory = ProviderDirectory(
             settings.providers,
             settings.registrations,

@@ -1,0 +1,89 @@
+"""What people must be told, for this process: looks for it, and gives it in words."""
+
+from collections.abc import Callable
+from typing import Final
+
+from connector.notice import Event, Notice
+from connector.notices.causes import open_causes
+from connector.notices.plan import plan
+from connector.notices.wording import Message, compose
+from connector.settings import Settings
+from connector.store.changes import ChangeWatch
+from connector.store.notice_facts import NoticeFacts
+from connector.store.notices import NoticeStore
+
+#: Of what is over so many are shown.
+_MOST_SHOWN: Final = 200
+
+
+class NoticeDesk:
+    """Keeps the records of notices in agreement with what the store says.
+
+    Args:
+        store: of the records.
+        facts: looks for what calls for notices.
+        changes: of the database.
+        settings: of the reminders and the daemon's address.
+        now: gives seconds since the epoch.
+
+    Attributes:
+        store: as given.
+        changes: as given.
+        address: of the daemon, for links.
+    """
+
+    def __init__(
+        self,
+        store: NoticeStore,
+        facts: NoticeFacts,
+        *,
+        changes: ChangeWatch,
+        settings: Settings,
+        now: Callable[[], float],
+    ) -> None:
+        self.store = store
+        self.changes = changes
+        self.address = settings.daemon.address
+        self._facts = facts
+        self._reminders = settings.notify.reminders
+        self._idle = {
+            name
+            for name, provider in settings.providers.items()
+            if provider.lifetimes.idle is not None and provider.lifetimes.consent is None
+        }
+        self._now = now
+
+    async def look(self) -> None:
+        """Write down what there is to tell now, as far as nobody else has.
+
+        Any process may do so at any time: it changes nothing where nothing has changed.
+
+        Raises:
+            TemporarilyUnavailable: the database cannot be had (so for every method here).
+        """
+        now = self._now()
+        before = await self.store.unresolved()
+        facts = await self._facts.look(now=now)
+        halted = {
+            notice.cause.provider
+            for notice in before
+            if notice.cause.kind in {"provider_unavailable", "registration_rejected"}
+        }
+        causes = open_causes(
+            facts, halted={name for name in halted if name}, idle=self._idle, now=now
+        )
+        planned = plan(causes, before, reminders=self._reminders, now=now)
+        await self.store.save(planned.made, planned.changed)
+
+    async def open(self) -> list[Message]:
+        """Give what people have to know now, the latest first."""
+        return [await self._words(notice) for notice in await self.store.open()]
+
+    async def all(self) -> list[Message]:
+        """Give what people have or had to know, the latest first."""
+        return [await self._words(notice) for notice in await self.store.all(limit=_MOST_SHOWN)]
+
+    async def _words(self, notice: Notice) -> Message:
+        accounts = await self.store.accounts(notice)
+        event: Event = "resolved" if notice.is_resolved else "opened"
+        return compose(notice, accounts=accounts, address=self.address, event=event)
