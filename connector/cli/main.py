@@ -39,6 +39,7 @@ COMMANDS: Final = {
     ),
     "audit": ("audit", "Show who did what with which account; verify the trail."),
     "keys": ("keys", "Make, list and revoke the API keys of the daemon."),
+    "notices": ("notices", "Show what people must know; try the channels that tell them."),
     "serve": ("serve", "Run the daemon: HTTP API and scheduled jobs."),
     "dashboard": ("dashboard", "Sign in to the daemon's dashboard with a one-time code."),
     "ready": ("ready", "Tell whether the daemon should be sent calls."),

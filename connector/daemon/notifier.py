@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from connector.errors import ConnectorError
-from connector.notices.channel import SEND_TIME, Channel, Undelivered, pause_after
+from connector.notices.channel import Channel, pause_after, try_to_send
 from connector.notices.wording import compose
 from connector.runtime import Runtime
 from connector.store.notices import Delivery
@@ -26,8 +26,6 @@ SHORTEST_PAUSE: Final = 2.0
 SHARE: Final = 0.05
 #: A channel that fails for so long is told of as an error, once (seconds).
 DEAD_AFTER: Final = 3600.0
-#: After this a channel is given up that does not keep its own time limit (seconds).
-_OVERTIME: Final = 5.0
 
 
 class Notifier:
@@ -131,11 +129,9 @@ class _Sender:
             return False
         address = self._runtime.notices.address
         message = compose(delivery.notice, accounts=delivery.accounts, address=address)
-        try:
-            async with asyncio.timeout(SEND_TIME + _OVERTIME):
-                await self._channel.send(message, now=now())
-        except (Undelivered, TimeoutError) as error:
-            await self._failed(delivery, str(error) or "it took too long")
+        reason = await try_to_send(self._channel, message, now=now())
+        if reason is not None:
+            await self._failed(delivery, reason)
             return True
         await self._store.delivered(delivery)
         self._failing_since, self._is_dead = None, False

@@ -6,9 +6,11 @@ hold tokens.
 """
 
 import asyncio
+import contextlib
 import importlib.util
 import logging
 import threading
+import warnings
 from typing import TYPE_CHECKING, Final
 
 from connector.errors import ConfigurationError, Problem
@@ -56,7 +58,8 @@ class AppriseChannel:
                 is_sent = self._notify(message)
             except Exception:  # noqa: BLE001 - a plugin's; its text may hold the URL
                 is_sent = False
-            loop.call_soon_threadsafe(_resolve, done, is_sent)
+            with contextlib.suppress(RuntimeError):  # the event loop is gone: nobody waits
+                loop.call_soon_threadsafe(_resolve, done, is_sent)
 
         self._busy = threading.Thread(target=notify, name=self.name, daemon=True)
         self._busy.start()
@@ -98,11 +101,14 @@ def _target(url: Secret, source: str, key: str) -> "apprise.Apprise":
     if importlib.util.find_spec("apprise") is None:
         remedy = "type: pip install connector[notify]"
         raise ConfigurationError([Problem(source, key, "needs the package apprise", remedy)])
-    import apprise  # an extra, and slow to import
-
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-    target = apprise.Apprise()
-    if not target.add(url.reveal()):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of what its plugins import
+        import apprise  # an extra, and slow to import
+
+        target = apprise.Apprise()
+        is_known = target.add(url.reveal())
+    if not is_known:
         message = "is no URL that Apprise knows"
         remedy = "see https://github.com/caronc/apprise/wiki"
         raise ConfigurationError([Problem(source, key, message, remedy)])

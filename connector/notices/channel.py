@@ -1,5 +1,6 @@
 """A channel: one way by which people are told."""
 
+import asyncio
 from typing import Final, Protocol
 
 from connector.notices.wording import Message
@@ -10,6 +11,8 @@ SEND_TIME: Final = 30.0
 FIRST_PAUSE: Final = 5.0
 LONGEST_PAUSE: Final = 3600.0
 _GROWTH: Final = 3.0
+#: A channel that does not keep its own time limit is cut off after this (seconds).
+_OVERTIME: Final = 5.0
 
 
 class Undelivered(Exception):
@@ -40,6 +43,27 @@ class Channel(Protocol):
 
     async def aclose(self) -> None:
         """Let go of what is held."""
+
+
+async def try_to_send(channel: Channel, message: Message, *, now: float) -> str | None:
+    """Send a message once.
+
+    Args:
+        channel: by which.
+        message: what.
+        now: seconds since the epoch.
+
+    Returns:
+        Why it may not have arrived; None: it has.
+    """
+    try:
+        async with asyncio.timeout(SEND_TIME + _OVERTIME):
+            await channel.send(message, now=now)
+    except Undelivered as error:
+        return str(error)
+    except TimeoutError:
+        return "it took too long"
+    return None
 
 
 def pause_after(attempts: int) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import quote
 
-from connector.notice import STEPS, Event, Kind, Notice
+from connector.notice import STEPS, Cause, Event, Kind, Notice
 from connector.notices.sentences import command_of, over, rfc3339, shown, text_of, title_of
 
 Severity = Literal["info", "warning", "error"]
@@ -99,6 +99,19 @@ def compose(
         text="\n".join(lines),
         body=body,
     )
+
+
+def trial(*, id: str, address: str, now: float) -> Message:  # noqa: A002 - as of every notice
+    """Give a message that shows that messages arrive.
+
+    Args:
+        id: of the notice.
+        address: of the daemon.
+        now: seconds since the epoch.
+    """
+    cause = Cause(key="trial", kind="trial", since=now)
+    notice = Notice(id=id, cause=cause, number=1, first_seen=now, told_at=now)
+    return compose(notice, address=address)
 
 
 def severity_of(notice: Notice, event: Event) -> Severity:
