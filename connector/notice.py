@@ -27,6 +27,11 @@ Event = Literal["opened", "changed", "reminder", "resolved"]
 
 #: Before the end of a consent people are told so many days ahead, once for each.
 STEPS: Final = (14, 7, 1)
+#: A claimed delivery is taken up by nobody else for so long (seconds): longer than a channel may
+#: take, and than the clocks of two hosts differ.
+CLAIM_TIME: Final = 120.0
+#: A channel that has not told of an end for so long will not tell of it (seconds).
+LONGEST_DELAY: Final = 7 * 86_400.0
 #: `Cause.level` of a consent whose end has passed.
 PAST: Final = len(STEPS) + 1
 
@@ -99,6 +104,25 @@ class Notice:
     def is_resolved(self) -> bool:
         """Whether its cause has gone for good."""
         return self.resolved_at is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What one channel is to tell now, and nobody else does.
+
+    Attributes:
+        notice: what.
+        accounts: some of those that it sums up.
+        channel: which one.
+        attempts: how often it was tried in vain.
+        owner: who has claimed it.
+    """
+
+    notice: Notice
+    accounts: tuple[str, ...]
+    channel: str
+    attempts: int
+    owner: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,14 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Coroutine
 
+from connector.daemon.notifier import tell_why_it_ends
 from connector.daemon.reloading import Reloading
 from connector.daemon.service_manager import ServiceManager
 from connector.daemon.serving import Serving
 from connector.daemon.signals import hang_ups, stops
 from connector.daemon.sockets import bind, sole_daemon
 from connector.daemon.watchdog import Watchdog
-from connector.errors import VaultSealed
+from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.runtime import Runtime, configured_seal, open_runtime
 from connector.settings import Settings
 from connector.store.reachable import check_threads
@@ -57,9 +58,13 @@ class Daemon:
             stack.enter_context(hang_ups(self.reload, self.stop))
             sockets = bind(self._settings)
             stack.callback(sockets.close)
-            runtime = await open_runtime(
-                self._settings, has_background=True, create=True, through="connector serve"
-            )
+            try:
+                runtime = await open_runtime(
+                    self._settings, has_background=True, create=True, through="connector serve"
+                )
+            except (VaultSealed, TemporarilyUnavailable) as error:
+                await tell_why_it_ends(self._settings, error)
+                raise
             try:
                 stack.enter_context(sole_daemon(runtime.database.path))
             except BaseException:
@@ -92,6 +97,7 @@ class Daemon:
         finally:
             await serving.aclose()
         if self._sealed is not None:
+            await tell_why_it_ends(self._settings, self._sealed)
             raise self._sealed
 
     async def _watch_seal(self, runtime: Runtime) -> None:

@@ -6,14 +6,20 @@ another one did before it ended. A channel that is slow or dead holds up nothing
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Final
 
 from connector.errors import ConnectorError
-from connector.notices.channel import Channel, pause_after, try_to_send
-from connector.notices.wording import compose
+from connector.jobs.callable import OWN_VARIABLES
+from connector.notices.channel import Channel
+from connector.notices.channels import make_channels
+from connector.notices.here import look_here, tell_of_end
+from connector.notices.local import LocalNotices
+from connector.notices.sender import Sender
 from connector.runtime import Runtime
-from connector.store.notices import Delivery
+from connector.settings import Settings
+from connector.store.owner import new_owner
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +30,6 @@ LOOK_INTERVAL: Final = 60.0
 SHORTEST_PAUSE: Final = 2.0
 #: Nor for more than this share of the time: with ten thousand open notices a look takes longer.
 SHARE: Final = 0.05
-#: A channel that fails for so long is told of as an error, once (seconds).
-DEAD_AFTER: Final = 3600.0
 
 
 class Notifier:
@@ -61,18 +65,10 @@ class Notifier:
 
     async def _keep_looking(self) -> None:
         loop = asyncio.get_running_loop()
-        is_failing = False
         while True:
             count, began = self._desk.changes.count, loop.time()
             try:
-                await self._desk.look()
-                await self._desk.store.close(now=self._runtime.now())
-                is_failing = False
-            except ConnectorError as error:
-                if not is_failing:
-                    extra = {"action": "notices.wait"}
-                    logger.warning("notices cannot be looked for: %s", error, extra=extra)
-                is_failing = True
+                await self._look()
             except Exception:  # one that ends would leave everybody untold
                 logger.exception("looking for notices failed by a bug")
             for event in self._wake.values():
@@ -81,19 +77,37 @@ class Notifier:
             await asyncio.sleep(max(SHORTEST_PAUSE, took / SHARE))
             await self._desk.changes.heard(LOOK_INTERVAL, since=count)
 
+    async def _look(self) -> None:
+        """Look for what the store says, and for what concerns this host."""
+        failure: ConnectorError | None = None
+        try:
+            await self._desk.look()
+            await self._desk.store.close(now=self._runtime.now())
+        except ConnectorError as error:
+            failure = error
+        await look_here(
+            self._desk.local,
+            failure,
+            waiting=self._runtime.kept.count,
+            misfit=self._runtime.trail.misfit,
+            now=self._runtime.now(),
+        )
+
     async def _keep_sending(self, channel: Channel) -> None:
-        sender = _Sender(self._runtime, channel)
+        runtime = self._runtime
+        sender = Sender(channel, owner=runtime.owner, address=self._desk.address, now=runtime.now)
         while True:
-            pause = LOOK_INTERVAL
             self._wake[channel.name].clear()
-            try:
-                while await sender.send_one():
-                    continue
-                pause = await sender.pause()
-            except ConnectorError:
-                pass  # the database is away: told of elsewhere
-            except Exception:
-                logger.exception("sending notices failed by a bug", extra=sender.extra)
+            pause = LOOK_INTERVAL
+            for outbox in (self._desk.local, self._desk.store):
+                try:
+                    while await sender.send_one(outbox):
+                        continue
+                    pause = min(pause, await sender.pause(outbox))
+                except ConnectorError:
+                    continue  # the database is away: what is told of that is elsewhere
+                except Exception:
+                    logger.exception("sending notices failed by a bug", extra=sender.extra)
             try:
                 async with asyncio.timeout(pause):
                     await self._wake[channel.name].wait()
@@ -101,70 +115,28 @@ class Notifier:
                 continue
 
 
-class _Sender:
-    """Sends by one channel.
+def configured_channels(settings: Settings) -> list[Channel]:
+    """Give the channels of a configuration.
 
-    Args:
-        runtime: the daemon's objects.
-        channel: which.
+    Raises:
+        ConfigurationError: one is not as it should be.
     """
+    hidden = settings.hidden_variables | OWN_VARIABLES
+    return make_channels(settings, hidden_variables=hidden)
 
-    def __init__(self, runtime: Runtime, channel: Channel) -> None:
-        self._runtime = runtime
-        self._channel = channel
-        self._store = runtime.notices.store
-        self._failing_since: float | None = None
-        self._is_dead = False
-        self.extra = {"action": "notice.not_sent", "channel": channel.name}
 
-    async def send_one(self) -> bool:
-        """Send one notice; False: there is none to send now.
-
-        Raises:
-            TemporarilyUnavailable: the database cannot be had.
-        """
-        name, now = self._channel.name, self._runtime.now
-        delivery = await self._store.claim(name, owner=self._runtime.owner, now=now())
-        if delivery is None:
-            return False
-        address = self._runtime.notices.address
-        message = compose(delivery.notice, accounts=delivery.accounts, address=address)
-        reason = await try_to_send(self._channel, message, now=now())
-        if reason is not None:
-            await self._failed(delivery, reason)
-            return True
-        await self._store.delivered(delivery)
-        self._failing_since, self._is_dead = None, False
-        logger.info(
-            "told: %s",
-            message.title,
-            extra={
-                "action": "notice.sent",
-                "channel": name,
-                "account": delivery.notice.cause.account or "",
-                "provider": delivery.notice.cause.provider or "",
-            },
+async def tell_why_it_ends(settings: Settings, failure: ConnectorError) -> None:
+    """Tell people why the daemon does not serve; where that fails, the log has said so."""
+    local = LocalNotices(settings.vault.journal, reminders=settings.notify.reminders)
+    try:
+        channels = configured_channels(settings)
+        address = settings.daemon.address
+        await tell_of_end(
+            failure, local, channels, owner=new_owner(), address=address, now=time.time
         )
-        return True
-
-    async def pause(self) -> float:
-        """Give how long there is nothing to send (seconds)."""
-        retry_at = await self._store.next_retry(self._channel.name)
-        if retry_at is None:
-            return LOOK_INTERVAL
-        return min(max(retry_at - self._runtime.now(), SHORTEST_PAUSE), LOOK_INTERVAL)
-
-    async def _failed(self, delivery: Delivery, reason: str) -> None:
-        """Have it tried again; tell of the first failure, and once of a channel that is dead."""
-        now = self._runtime.now()
-        await self._store.failed(delivery, retry_at=now + pause_after(delivery.attempts))
-        is_first = self._failing_since is None
-        since = now if self._failing_since is None else self._failing_since
-        self._failing_since = since
-        name = self._channel.name
-        if is_first:
-            logger.warning("a notice could not be sent by %s: %s", name, reason, extra=self.extra)
-        elif not self._is_dead and now - since >= DEAD_AFTER:
-            self._is_dead = True
-            text = "notices have not been sent by %s for an hour: %s"
-            logger.error(text, name, reason, extra=self.extra | {"action": "notice.channel_dead"})
+        for channel in channels:
+            await channel.aclose()
+    except ConnectorError as error:
+        logger.warning(str(error), extra={"action": "notices.not_told"})
+    except Exception:  # it must not hide why the daemon ends
+        logger.exception("telling why the daemon ends failed by a bug")

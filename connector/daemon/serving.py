@@ -3,14 +3,12 @@
 import asyncio
 import logging
 
-from connector.daemon.notifier import Notifier
+from connector.daemon.notifier import Notifier, configured_channels
 from connector.daemon.sockets import Sockets
 from connector.daemon.upkeep import Upkeep
 from connector.errors import ConnectorError
-from connector.jobs.callable import OWN_VARIABLES
 from connector.jobs.run import JobRunner
 from connector.jobs.schedule import Timer
-from connector.notices.channels import make_channels
 from connector.refresher import Refresher
 from connector.runtime import Prepared, Runtime, RuntimeCredentials
 from connector.web.app import Lasting, make_app
@@ -56,10 +54,7 @@ class Serving:
         self._upkeep = Upkeep(runtime)
         self._lasting.readiness.watch("refresher", self._refresher.is_well)
         self._lasting.readiness.watch("timer", self._timer.is_well)
-        channels = make_channels(
-            settings, hidden_variables=settings.hidden_variables | OWN_VARIABLES
-        )
-        self._notifier = Notifier(runtime, channels)
+        self._notifier = Notifier(runtime, configured_channels(settings))
 
     async def start(self) -> None:
         """Begin; returns when connections are accepted."""

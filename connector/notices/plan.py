@@ -17,10 +17,12 @@ from connector.notice import PAST, Cause, Kind, Notice
 #: Of one kind and provider so many are told of one by one within an hour; more make a sum.
 MOST_ALONE: Final = 10
 HOUR: Final = 3600.0
-#: So long is a cause gone before people are told that it is over (seconds). A consent is given by
-#: a person, and does not come and go.
+#: So long is a cause gone before people are told that it is over (seconds). What a person mends
+#: does not come and go.
 SETTLING: Final = 900.0
-SETTLES_AT_ONCE: Final = frozenset[Kind]({"consent_required", "consent_ends", "refresh_held"})
+SETTLES_AT_ONCE: Final = frozenset[Kind](
+    {"consent_required", "consent_ends", "refresh_held", "vault_sealed"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

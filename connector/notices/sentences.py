@@ -203,7 +203,11 @@ def _store_unavailable(notice: Notice) -> str:
 
 
 def _vault_sealed(notice: Notice) -> str:
-    return _joined("The daemon does not serve.", _since(notice), _quoted(notice))
+    return _joined(
+        "No token can be refreshed or stored, and no daemon starts to serve.",
+        _since(notice),
+        _quoted(notice),
+    )
 
 
 def _trial(_notice: Notice) -> str:

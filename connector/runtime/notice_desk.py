@@ -5,6 +5,7 @@ from typing import Final
 
 from connector.notice import Event, Notice
 from connector.notices.causes import open_causes
+from connector.notices.local import LocalNotices
 from connector.notices.plan import plan
 from connector.notices.wording import Message, compose
 from connector.settings import Settings
@@ -29,6 +30,7 @@ class NoticeDesk:
     Attributes:
         store: as given.
         changes: as given.
+        local: records of what concerns this host.
         address: of the daemon, for links.
     """
 
@@ -43,6 +45,7 @@ class NoticeDesk:
     ) -> None:
         self.store = store
         self.changes = changes
+        self.local = LocalNotices(settings.vault.journal, reminders=settings.notify.reminders)
         self.address = settings.daemon.address
         self._facts = facts
         self._reminders = settings.notify.reminders
@@ -77,11 +80,13 @@ class NoticeDesk:
 
     async def open(self) -> list[Message]:
         """Give what people have to know now, the latest first."""
-        return [await self._words(notice) for notice in await self.store.open()]
+        found = [*await self.local.open(), *await self.store.open()]
+        return [await self._words(notice) for notice in found]
 
     async def all(self) -> list[Message]:
         """Give what people have or had to know, the latest first."""
-        return [await self._words(notice) for notice in await self.store.all(limit=_MOST_SHOWN)]
+        found = [*await self.local.open(), *await self.store.all(limit=_MOST_SHOWN)]
+        return [await self._words(notice) for notice in found]
 
     async def _words(self, notice: Notice) -> Message:
         accounts = await self.store.accounts(notice)

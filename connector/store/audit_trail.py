@@ -47,6 +47,8 @@ class AuditTrail:
 
     Attributes:
         interval: of collecting (seconds); another one holds from the next time on.
+        misfit: where the trail did not fit when it was last pruned; empty: it did; None: it was
+            not looked at.
     """
 
     def __init__(self, store: AuditStore, *, now: Callable[[], float]) -> None:
@@ -59,6 +61,7 @@ class AuditTrail:
         self._dropped = 0
         self._sources: list[Source] = []
         self._collector: asyncio.Task[None] | None = None
+        self.misfit: str | None = None
 
     def collect_from(self, source: Source) -> None:
         """Ask for what was summed up, once in each interval and at the end."""
@@ -121,7 +124,9 @@ class AuditTrail:
             extra = {"action": "audit.does_not_fit"}
             text = "the audit trail does not fit, and is not shortened: %s"
             logger.error(text, error, extra=extra)  # noqa: TRY400 - it says where
+            self.misfit = str(error)
             return
+        self.misfit = ""
         if removed:
             self.note(Entry(event="audit.pruned", count=removed, detail={"before": before}))
 

@@ -6,22 +6,17 @@ sends it; the claim of a sender that dies runs out, and the next one sends the s
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Final
 
 from sqlalchemy import CursorResult, Row, Select, and_, delete, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector.notice import Cause, Notice
+from connector.notice import CLAIM_TIME, LONGEST_DELAY, Cause, Delivery, Notice
 from connector.store.database import Database
 from connector.store.notice_tables import DELIVERY, NOTICE
 
-#: A claimed delivery is taken up by nobody else for so long (seconds): longer than a channel may
-#: take, and than the clocks of two hosts differ.
-CLAIM_TIME: Final = 120.0
-#: A channel that has not told of an end for so long will not tell of it (seconds).
-LONGEST_DELAY: Final = 7 * 86_400.0
 #: Records of what is over are kept for so long (seconds).
 KEPT: Final = 90 * 86_400.0
 #: So many accounts of a sum are named with it.
@@ -29,25 +24,6 @@ MOST_MEMBERS: Final = 10
 
 _CAUSE: Final = tuple(field.name for field in fields(Cause))
 _OWN: Final = tuple(field.name for field in fields(Notice) if field.name != "cause")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """What one channel is to tell now, and nobody else does.
-
-    Attributes:
-        notice: what.
-        accounts: some of those that it sums up.
-        channel: which one.
-        attempts: how often it was tried in vain.
-        owner: who has claimed it.
-    """
-
-    notice: Notice
-    accounts: tuple[str, ...]
-    channel: str
-    attempts: int
-    owner: str
 
 
 class NoticeStore:

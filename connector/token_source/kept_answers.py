@@ -37,6 +37,11 @@ class KeptAnswers:
         self._late_tokens = late_tokens
         self._unwritten: list[Record] = []  # for which not even the journal had room
 
+    @property
+    def count(self) -> int:
+        """How many answers of this process are not in the store yet."""
+        return len(self._unwritten) + len(self.journal.held())
+
     async def prepare(self) -> None:
         """See to it that an answer can be kept, whatever happens.
 

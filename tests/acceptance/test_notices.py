@@ -126,3 +126,30 @@ def test_a_grant_that_ends_is_told_of_once_and_so_is_its_return(
     printed = "".join(installation.printed)
     assert key not in printed
     assert "/apprise" not in printed
+
+
+def test_a_vault_that_does_not_open_is_told_of_once_and_that_it_opens_again(
+    installation: Installation,
+) -> None:
+    """A supervisor starts the daemon again and again."""
+    (installation.folder / "hook.py").write_text(HOOK)
+    installation.configure('[notify]\ncommand = ["python3", "hook.py"]\n')
+    assert installation.run("init").returncode in {0, 2}
+    installation.connect("ads", "acme/ads")
+    key = installation.folder / "root.key"
+    right = key.read_bytes()
+    key.write_text("00" * 32 + "\n")
+    for _ in range(3):
+        status, _, err = installation.finish(installation.start("serve"))
+        assert status == 5, err
+    (sealed,) = told(installation.folder, 1)
+    assert (sealed["type"], sealed["kind"]) == ("notice.opened", "vault_sealed")
+    assert sealed["command"] == "connector vault status"
+    key.write_bytes(right)
+    daemon = installation.serve()
+    assert [one["type"] for one in told(installation.folder, 2)] == [
+        "notice.opened",
+        "notice.resolved",
+    ]
+    installation.stop(daemon)
+    assert len(told(installation.folder, 2)) == 2

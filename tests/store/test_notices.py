@@ -7,11 +7,18 @@ import pytest
 from sqlalchemy import text
 
 from connector.account import HELD, Trouble
-from connector.notice import AccountFacts, Cause, JobFacts, ProviderFacts
+from connector.notice import (
+    CLAIM_TIME,
+    LONGEST_DELAY,
+    AccountFacts,
+    Cause,
+    JobFacts,
+    ProviderFacts,
+)
 from connector.notices.plan import plan
 from connector.store.halts import Halt, HaltStore
 from connector.store.notice_facts import NoticeFacts
-from connector.store.notices import CLAIM_TIME, KEPT, LONGEST_DELAY, NoticeStore
+from connector.store.notices import KEPT, NoticeStore
 from connector.store.runs import Ending
 from connector.store.tables import ACCOUNT
 from connector.testing import SOME_TIME, Stores, connected, some_attempt

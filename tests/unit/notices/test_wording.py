@@ -48,6 +48,7 @@ def test_every_kind_has_words_for_every_event(kind: Kind, event: Event) -> None:
         assert "None" not in message.title + message.text
         assert json.loads(json.dumps(message.body))["resolved"] is (event == "resolved")
         assert (message.severity == "info") is (event == "resolved" or kind == "trial")
+    assert kind == "trial" or f"`{kind}`" in PAGE
 
 
 def test_the_end_asks_for_nothing() -> None:
