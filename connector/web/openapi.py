@@ -55,9 +55,7 @@ def _service_paths() -> Json:
     return {
         "/healthz": {"get": operation("The daemon is alive", {"200": ("Alive", text)})},
         "/readyz": {
-            "get": operation(
-                "Calls should be sent here", {"200": ("Ready", text)}, (401, 403, 503)
-            )
+            "get": operation("Calls should be sent here", {"200": ("Ready", text)}, (401, 403, 503))
         },
         "/openapi.json": {
             "get": operation(
