@@ -5,6 +5,7 @@ another one did before it ended. A channel that is slow or dead holds up nothing
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from connector.notices.channel import Channel
 from connector.notices.channels import make_channels
 from connector.notices.here import look_here, tell_of_end
 from connector.notices.local import LocalNotices
-from connector.notices.sender import Sender
+from connector.notices.sender import Outbox, Sender
 from connector.runtime import Runtime
 from connector.settings import Settings
 from connector.store.owner import new_owner
@@ -44,24 +45,38 @@ class Notifier:
         self._runtime = runtime
         self._desk = runtime.notices
         self._channels = channels
-        self._tasks: list[asyncio.Task[None]] = []
-        self._wake = {channel.name: asyncio.Event() for channel in channels}
+        self._looking: asyncio.Task[None] | None = None
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._wake: dict[str, asyncio.Event] = {}
 
     def start(self) -> None:
         """Begin."""
-        self._tasks.append(asyncio.create_task(self._keep_looking(), name="notices"))
-        for channel in self._channels:
-            task = asyncio.create_task(self._keep_sending(channel), name=f"notices {channel.name}")
-            self._tasks.append(task)
+        self._looking = asyncio.create_task(self._keep_looking(), name="notices")
+        self.use(self._channels)
+
+    def use(self, channels: Sequence[Channel]) -> None:
+        """Tell people by other channels; what is being sent is sent again by one of that name."""
+        for task in self._sending.values():
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        self._channels = channels
+        self._wake = {channel.name: asyncio.Event() for channel in channels}
+        self._sending = {
+            channel.name: asyncio.create_task(
+                self._keep_sending(channel, self._wake[channel.name]),
+                name=f"notices {channel.name}",
+            )
+            for channel in channels
+        }
 
     async def aclose(self) -> None:
         """Stop; what was being sent is sent again by the next one."""
-        for task in self._tasks:
+        tasks = [*self._sending.values(), *filter(None, [self._looking])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
-        for channel in self._channels:
-            await channel.aclose()
+        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
 
     async def _keep_looking(self) -> None:
         loop = asyncio.get_running_loop()
@@ -93,26 +108,32 @@ class Notifier:
             now=self._runtime.now(),
         )
 
-    async def _keep_sending(self, channel: Channel) -> None:
+    async def _keep_sending(self, channel: Channel, wake: asyncio.Event) -> None:
         runtime = self._runtime
         sender = Sender(channel, owner=runtime.owner, address=self._desk.address, now=runtime.now)
-        while True:
-            self._wake[channel.name].clear()
-            pause = LOOK_INTERVAL
-            for outbox in (self._desk.local, self._desk.store):
-                try:
-                    while await sender.send_one(outbox):
-                        continue
-                    pause = min(pause, await sender.pause(outbox))
-                except ConnectorError:
-                    continue  # the database is away: what is told of that is elsewhere
-                except Exception:
-                    logger.exception("sending notices failed by a bug", extra=sender.extra)
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake[channel.name].wait()
-            except TimeoutError:
+        try:
+            while True:
+                wake.clear()
+                pause = LOOK_INTERVAL
+                for outbox in (self._desk.local, self._desk.store):
+                    pause = min(pause, await self._send_all(sender, outbox))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await wake.wait()
+        finally:
+            await channel.aclose()
+
+    async def _send_all(self, sender: Sender, outbox: Outbox) -> float:
+        """Send all that there is to send now; give how long there is nothing more (seconds)."""
+        try:
+            while await sender.send_one(outbox):
                 continue
+            return await sender.pause(outbox)
+        except ConnectorError:
+            return LOOK_INTERVAL  # the database is away: that is told of elsewhere
+        except Exception:
+            logger.exception("sending notices failed by a bug", extra=sender.extra)
+            return LOOK_INTERVAL
 
 
 def configured_channels(settings: Settings) -> list[Channel]:

@@ -69,6 +69,7 @@ class Serving:
 
     def use(self, prepared: Prepared) -> None:
         """Put another configuration in force, all of it at once or, where that fails, nothing."""
+        channels = configured_channels(prepared.settings)
         before = prepared.use_in(self.runtime)
         try:
             app = make_app(self.runtime, self._starter, self._keys, self._lasting)
@@ -78,6 +79,7 @@ class Serving:
         self._switch.app = app
         self._runner.hidden_variables = prepared.settings.hidden_variables
         self._timer.replace(prepared.settings.jobs)
+        self._notifier.use(channels)
 
     async def aclose(self) -> None:
         """Stop in order: nothing new begins, runs stop at their cursor, open answers are given."""

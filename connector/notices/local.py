@@ -55,11 +55,14 @@ class LocalNotices:
     Args:
         folder: of the journal.
         reminders: see `plan`.
+
+    Attributes:
+        reminders: as given; others hold from the next look on.
     """
 
     def __init__(self, folder: Path, *, reminders: Sequence[float]) -> None:
         self._path = folder / "notices.json"
-        self._reminders = reminders
+        self.reminders = reminders
         self._is_failing = False
 
     async def look(self, causes: Iterable[Cause], kinds: Collection[Kind], *, now: float) -> None:
@@ -130,7 +133,7 @@ class LocalNotices:
             if now - book.seen[key] >= PATIENCE.get(cause.kind, 0.0)
         ]
         judged = [one for one in book.notices.values() if one.cause.kind in kinds]
-        planned = plan(causes, judged, reminders=self._reminders, now=now)
+        planned = plan(causes, judged, reminders=self.reminders, now=now)
         for notice in (*planned.made, *planned.changed):
             book.notices[notice.id] = notice
         over = [one for one in book.notices.values() if one.is_resolved]

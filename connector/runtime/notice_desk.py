@@ -24,7 +24,7 @@ class NoticeDesk:
         store: of the records.
         facts: looks for what calls for notices.
         changes: of the database.
-        settings: of the reminders and the daemon's address.
+        settings: the configuration.
         now: gives seconds since the epoch.
 
     Attributes:
@@ -45,16 +45,22 @@ class NoticeDesk:
     ) -> None:
         self.store = store
         self.changes = changes
-        self.local = LocalNotices(settings.vault.journal, reminders=settings.notify.reminders)
-        self.address = settings.daemon.address
+        self.local = LocalNotices(settings.vault.journal, reminders=())
         self._facts = facts
-        self._reminders = settings.notify.reminders
+        self._now = now
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """Put another configuration in force."""
+        self.address = settings.daemon.address
+        self._reminders = self.local.reminders = settings.notify.reminders
+        self._facts.providers = settings.providers
+        self._facts.jobs = settings.jobs
         self._idle = {
             name
             for name, provider in settings.providers.items()
             if provider.lifetimes.idle is not None and provider.lifetimes.consent is None
         }
-        self._now = now
 
     async def look(self) -> None:
         """Write down what there is to tell now, as far as nobody else has.

@@ -201,6 +201,7 @@ class Runtime:
         changed = self.directory.use(providers)
         self.tokens.forget_providers(changed)
         self.trail.interval = settings.vault.audit_interval
+        self.notices.use(settings)
 
     async def aclose(self) -> None:
         """Close everything; refreshes and consents under way commit first."""

@@ -65,14 +65,17 @@ class NoticeFacts:
         database: where it looks.
         providers: names of the configuration; what others did is over.
         jobs: likewise.
+
+    Attributes:
+        providers, jobs: as given; others hold from the next look on.
     """
 
     def __init__(
         self, database: Database, *, providers: Collection[str], jobs: Collection[str]
     ) -> None:
         self._database = database
-        self._providers = providers
-        self._jobs = jobs
+        self.providers = providers
+        self.jobs = jobs
 
     async def look(self, *, now: float) -> Facts:
         """Give what is known now.
@@ -86,7 +89,7 @@ class NoticeFacts:
             for query in (_NEED_CONSENT, _CONSENT_ENDS, _FAILING):
                 rows += await connection.execute(query, {"horizon": horizon})
             halts = (await connection.execute(_HALTS)).all()
-            jobs = await self._failing_jobs(connection, now) if self._jobs else ()
+            jobs = await self._failing_jobs(connection, now) if self.jobs else ()
         return Facts(
             accounts=tuple({row.id: _account(row) for row in rows}.values()),
             providers=tuple(
@@ -98,7 +101,7 @@ class NoticeFacts:
                     rejected=row.rejected,
                 )
                 for row in halts
-                if row.provider in self._providers
+                if row.provider in self.providers
             ),
             jobs=jobs,
         )
@@ -106,7 +109,7 @@ class NoticeFacts:
     async def _failing_jobs(self, connection: AsyncConnection, now: float) -> tuple[JobFacts, ...]:
         found = []
         for row in (await connection.execute(_JOBS, {"oldest": now - OLDEST_FAILURE})).all():
-            if row.job not in self._jobs:
+            if row.job not in self.jobs:
                 continue
             which = {"job": row.job, "account": row.account, "last": row.last}
             error = (await connection.execute(_ERROR, which)).scalar()

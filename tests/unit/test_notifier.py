@@ -12,6 +12,7 @@ from connector.daemon.notifier import Notifier
 from connector.notices.channel import Channel, Undelivered
 from connector.notices.wording import Message
 from connector.runtime import Runtime
+from connector.settings import load_settings
 from connector.token_source.verdict import GRANT_ENDED
 from tests.unit.workbench import ACCOUNT, NOW, Workbench, workbench
 
@@ -140,3 +141,32 @@ async def test_two_daemons_tell_it_once(bench: Workbench) -> None:
             await first.notices.look()
             await second.notices.look()
     assert channels[0].told + channels[1].told == [("opened", ACCOUNT)]
+
+
+async def test_other_channels_take_over_while_it_runs(bench: Workbench) -> None:
+    """As a reload of the configuration has it."""
+    before, after = Recorder("a"), Recorder("b")
+    async with bench.runtime() as runtime:
+        await end(runtime, bench)
+        async with notifying(runtime, before) as notifier:
+            await heard(before)
+            notifier.use([after])
+            await heard(after)
+            await bench.connect(runtime)
+            await runtime.notices.look()
+            notifier.use([after])
+            await heard(after, 2)
+    assert before.told == [("opened", ACCOUNT)]
+    assert after.told == [("opened", ACCOUNT), ("resolved", ACCOUNT)]
+
+
+async def test_another_configuration_holds_for_what_is_looked_for(bench: Workbench) -> None:
+    async with bench.runtime() as runtime:
+        await end(runtime, bench)
+        await runtime.notices.look()
+        (message,) = await runtime.notices.open()
+        assert message.body["url"] == f"http://127.0.0.1:8470/accounts/{ACCOUNT}"
+        bench.configure(more='[daemon]\npublic_url = "https://connector.example"')
+        runtime.notices.use(load_settings(bench.config))
+        (message,) = await runtime.notices.open()
+        assert message.body["url"] == f"https://connector.example/accounts/{ACCOUNT}"
