@@ -34,14 +34,16 @@ _CONSENT_ENDS: Final = select(*_COLUMNS).where(
 )
 _FAILING: Final = select(*_COLUMNS).where(text(IS_FAILING))
 _HALTS: Final = text("SELECT provider, since, halted_until, message, rejected FROM provider_halt")
-#: The failures of each job and account since its last success.
+#: The failures of each job and account since its last success. The first condition is that of the
+#: index ``ix_run_failed``; the second one says which of its rows.
 _JOBS: Final = text(
     """
     SELECT run.job AS job, account.id AS account_id, account.name AS account,
         account.provider AS provider, count(*) AS failures, min(run.started_at) AS since,
         max(run.started_at) AS last
     FROM run JOIN account ON account.name = run.account AND account.state = 'active'
-    WHERE run.outcome = 'failed' AND run.started_at > :oldest
+    WHERE run.outcome IN ('consent_required', 'failed', 'interrupted')
+        AND run.outcome = 'failed' AND run.started_at > :oldest
         AND NOT EXISTS (
             SELECT 1 FROM run AS success
             WHERE success.job = run.job AND success.account = run.account

@@ -66,18 +66,15 @@ class NoticeDeliveryRow(SQLModel, table=True):
 
 NOTICE: Final[Table] = SQLModel.metadata.tables["notice"]
 DELIVERY: Final[Table] = SQLModel.metadata.tables["notice_delivery"]
-_RUN: Final[Table] = SQLModel.metadata.tables["run"]
 
 #: Conditions of the partial indexes; a query that has them word for word is answered by them.
 NEEDS_CONSENT: Final = "state = 'consent_required'"
 CONSENT_ENDS: Final = "consent_ends_at IS NOT NULL AND state = 'active'"
 IS_FAILING: Final = "failing_since IS NOT NULL AND state = 'active'"
 
-for _name, _columns, _condition in (
-    ("ix_account_needs_consent", (ACCOUNT.c.state_since,), NEEDS_CONSENT),
-    ("ix_account_consent_ends", (ACCOUNT.c.consent_ends_at,), CONSENT_ENDS),
-    ("ix_account_failing", (ACCOUNT.c.failing_since,), IS_FAILING),
-    ("ix_run_failed", (_RUN.c.job, _RUN.c.account, _RUN.c.started_at), "outcome = 'failed'"),
-    ("ix_run_succeeded", (_RUN.c.job, _RUN.c.account, _RUN.c.started_at), "outcome = 'succeeded'"),
+for _name, _column, _condition in (
+    ("ix_account_needs_consent", ACCOUNT.c.state_since, NEEDS_CONSENT),
+    ("ix_account_consent_ends", ACCOUNT.c.consent_ends_at, CONSENT_ENDS),
+    ("ix_account_failing", ACCOUNT.c.failing_since, IS_FAILING),
 ):
-    Index(_name, *_columns, sqlite_where=text(_condition), postgresql_where=text(_condition))
+    Index(_name, _column, sqlite_where=text(_condition), postgresql_where=text(_condition))

@@ -1,4 +1,4 @@
-"""Notices, their deliveries, and how what calls for them is found among many accounts and runs.
+"""Notices, their deliveries, and how what calls for them is found among many accounts.
 
 Revision ID: 0013
 Revises: 0012
@@ -69,36 +69,22 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["notice_id"], ["notice.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("notice_id", "channel"),
     )
-    for name, table, columns, condition in (
-        ("ix_account_needs_consent", "account", ["state_since"], "state = 'consent_required'"),
+    for name, column, condition in (
+        ("ix_account_needs_consent", "state_since", "state = 'consent_required'"),
         (
             "ix_account_consent_ends",
-            "account",
-            ["consent_ends_at"],
+            "consent_ends_at",
             "consent_ends_at IS NOT NULL AND state = 'active'",
         ),
-        (
-            "ix_account_failing",
-            "account",
-            ["failing_since"],
-            "failing_since IS NOT NULL AND state = 'active'",
-        ),
-        ("ix_run_failed", "run", ["job", "account", "started_at"], "outcome = 'failed'"),
-        ("ix_run_succeeded", "run", ["job", "account", "started_at"], "outcome = 'succeeded'"),
+        ("ix_account_failing", "failing_since", "failing_since IS NOT NULL AND state = 'active'"),
     ):
         where = sa.text(condition)
-        op.create_index(name, table, columns, sqlite_where=where, postgresql_where=where)
+        op.create_index(name, "account", [column], sqlite_where=where, postgresql_where=where)
 
 
 def downgrade() -> None:
     """Drop all of it."""
-    for name, table in (
-        ("ix_run_succeeded", "run"),
-        ("ix_run_failed", "run"),
-        ("ix_account_failing", "account"),
-        ("ix_account_consent_ends", "account"),
-        ("ix_account_needs_consent", "account"),
-    ):
-        op.drop_index(name, table_name=table)
+    for name in ("failing", "consent_ends", "needs_consent"):
+        op.drop_index(f"ix_account_{name}", table_name="account")
     op.drop_table("notice_delivery")
     op.drop_table("notice")
