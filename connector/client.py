@@ -224,7 +224,9 @@ def problem_error(document: Mapping[str, object]) -> ConnectorError:
         )
     if name == errors.VaultSealed.problem_type():
         return errors.VaultSealed(detail)
-    if name == errors.TemporarilyUnavailable.problem_type():
+    # too many requests (429), or what a later daemon has to say while it cannot answer
+    is_passing = document.get("status") in {429, 503}
+    if name == errors.TemporarilyUnavailable.problem_type() or is_passing:
         after = document.get("retry_after")
         retry_at = (
             datetime.now(UTC) + timedelta(seconds=float(after))

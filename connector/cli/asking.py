@@ -33,10 +33,14 @@ class Asking:
     Args:
         settings: the configuration.
         stack: closes what was opened.
+        lives_on: it is asked for long; see `session.opened`.
     """
 
-    def __init__(self, settings: "Settings", stack: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self, settings: "Settings", stack: contextlib.AsyncExitStack, *, lives_on: bool
+    ) -> None:
         self._settings = settings
+        self._lives_on = lives_on
         self._stack = stack
         self._socket = os.environ.get("CONNECTOR_SOCKET") or settings.daemon.socket
         self._runtime: Runtime | None = None
@@ -93,7 +97,8 @@ class Asking:
     async def _open(self) -> "Runtime":
         async with self._opening:
             if self._runtime is None:
-                self._runtime = await self._stack.enter_async_context(opened(self._settings))
+                opening = opened(self._settings, lives_on=self._lives_on)
+                self._runtime = await self._stack.enter_async_context(opening)
         return self._runtime
 
     async def _ask_daemon(
@@ -117,22 +122,24 @@ class Asking:
             document = json.loads(answer.body)
         except ValueError:
             return None  # whatever it is, it is no daemon
+        if not isinstance(document, dict):
+            return None
         if answer.status != 200:
             raise problem_error(document)
-        found: dict[str, object] = document
-        return found
+        return document
 
 
 @contextlib.asynccontextmanager
-async def asking(settings: "Settings") -> AsyncIterator[Asking]:
+async def asking(settings: "Settings", *, lives_on: bool = False) -> AsyncIterator[Asking]:
     """Ask for tokens, and close what was opened for it.
 
     Args:
         settings: the configuration.
+        lives_on: it is asked for long; see `session.opened`.
     """
     forbid_core_dumps()
     async with contextlib.AsyncExitStack() as stack:
-        yield Asking(settings, stack)
+        yield Asking(settings, stack, lives_on=lives_on)
 
 
 def warn_if_short(token: Token, min_ttl: float | None) -> None:

@@ -1,7 +1,8 @@
 """The process beside a program that was given an endpoint: answers it with tokens while it runs.
 
-It speaks the daemon's own route, ``GET /v1/accounts/{account}/token``, for the accounts that were
-named and with one key, so that what can ask a daemon over TCP can ask it. A page in a browser
+It speaks the daemon's own routes, ``GET /v1/accounts/{account}/token`` and, for a token that an API
+rejected, ``POST /v1/accounts/{account}/refresh``, for the accounts that were named and with one
+key, so that what can ask a daemon over TCP can ask it. A page in a browser
 cannot: the key is in a header, the host must be ours, and no page's request is answered (CHECKLIST
 143, 144).
 """
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import click
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -74,19 +76,19 @@ class Endpoint:
 
     def app(self) -> Starlette:
         """Give the application."""
-        path = "/v1/accounts/{account:path}/token"
+        path = "/v1/accounts/{account:path}"
         return Starlette(
-            routes=[Route(path, self._token, methods=["GET"])],
-            exception_handlers={ConnectorError: answer_error},
+            routes=[
+                Route(f"{path}/token", self._token, methods=["GET"]),
+                Route(f"{path}/refresh", self._renewed, methods=["POST"]),
+            ],
+            exception_handlers={ConnectorError: answer_error, HTTPException: _no_such},
         )
 
     async def _token(self, request: Request) -> Response:
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return refusal
-        account = request.path_params["account"]
-        if account not in self._order.accounts:
-            raise UnknownAccount(account)
+        account = self._account(request)
+        if isinstance(account, Response):
+            return account
         try:
             text = request.query_params.get("min_ttl")
             min_ttl = self._order.min_ttl if text is None else float(text)
@@ -98,6 +100,31 @@ class Endpoint:
         if request.headers.get("accept") == "text/plain":
             return PlainTextResponse(f"{token.value}\n", headers=_NO_STORE)
         return _answer(token)
+
+    async def _renewed(self, request: Request) -> Response:
+        account = self._account(request)
+        if isinstance(account, Response):
+            return account
+        rejected = request.headers.get("connector-rejected")
+        if (
+            not rejected
+        ):  # a program that could force refreshes at will could end a grant's patience
+            return problem(400, "bad-request", "name the token that was rejected")
+        return _answer(await self._ask.renew(account, rejected))
+
+    def _account(self, request: Request) -> str | Response:
+        """Give whose token is asked for, or the refusal.
+
+        Raises:
+            UnknownAccount: it was not named.
+        """
+        refusal = self._refusal(request)
+        if refusal is not None:
+            return refusal
+        account: str = request.path_params["account"]
+        if account not in self._order.accounts:
+            raise UnknownAccount(account)
+        return account
 
     def _refusal(self, request: Request) -> Response | None:
         headers = request.headers
@@ -123,7 +150,7 @@ async def serve(order: Order, parent: int) -> None:
     Raises:
         ConnectorError: an account has no token now.
     """
-    async with asking(load(order.config)) as ask:
+    async with asking(load(order.config), lives_on=True) as ask:
         for account in order.accounts:
             warn_if_short(await ask.token(account, order.min_ttl), order.min_ttl)
         listener = socket.socket(fileno=order.listener)
@@ -161,6 +188,11 @@ def _detach() -> None:
     for number in range(3):
         os.dup2(nowhere, number)
     os.close(nowhere)
+
+
+async def _no_such(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for these alone
+    return problem(error.status_code, "not-found", "this endpoint gives tokens alone")
 
 
 def _answer(token: Token) -> JSONResponse:

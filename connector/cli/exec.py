@@ -6,7 +6,6 @@ arguments, which every user of the machine can read (CHECKLIST 157, 175); with `
 asks for tokens itself, see `endpoint`.
 """
 
-import fcntl
 import math
 import os
 import re
@@ -176,7 +175,6 @@ def _piped(account: str, token: str) -> str:
         message = f"the token of {account} is larger than a pipe holds: {len(content)} bytes"
         remedy = "use --endpoint, or no --fd"
         raise ConfigurationError([Problem("connector exec", "--fd", message, remedy)])
-    # the lowest that is free: some shells read from one digit only (<&3)
-    number = fcntl.fcntl(reading, fcntl.F_DUPFD, 3)
-    os.close(reading)
-    return str(number)
+    # the kernel gave the lowest number that is free: some shells read from one digit only (<&3)
+    os.set_inheritable(reading, True)  # noqa: FBT003 - the interface has it so
+    return str(reading)

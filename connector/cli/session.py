@@ -83,8 +83,16 @@ def load(config: str | None) -> "Settings":
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: "Settings", *, create: bool = False) -> AsyncIterator["Runtime"]:
-    """Open the runtime of a one-shot command.
+async def opened(
+    settings: "Settings", *, create: bool = False, lives_on: bool = False
+) -> AsyncIterator["Runtime"]:
+    """Open the runtime of a command.
+
+    Args:
+        settings: the configuration.
+        create: make the vault where there is none.
+        lives_on: the command serves for long: it is told of changes, and writes its audit trail
+            meanwhile; see `open_runtime`.
 
     Raises:
         ConnectorError: as `open_runtime`.
@@ -95,7 +103,7 @@ async def opened(settings: "Settings", *, create: bool = False) -> AsyncIterator
     forbid_core_dumps()
     through = click.get_current_context().command_path
     opening = asyncio.create_task(
-        open_runtime(settings, has_background=False, create=create, through=through)
+        open_runtime(settings, has_background=lives_on, create=create, through=through)
     )
     try:
         runtime = await asyncio.shield(opening)

@@ -18,6 +18,7 @@ import pytest
 
 from connector.client import Client
 from connector.simulator import Settings, Simulator
+from tests.unit.test_local_daemon import NOBODY, SQUATTER
 
 from .installation import PATIENCE, Installation
 from .terminal import Terminal
@@ -275,6 +276,49 @@ class TestTheProgramsOwn:
         assert (installed.folder / "ran").exists()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only the superuser can be another user too")
+@pytest.mark.parametrize("command", ["exec", "exec --endpoint", "git-credential"])
+def test_another_users_socket_is_not_asked(
+    installed: Installation, tmp_path: Path, command: str
+) -> None:
+    """The vault is opened instead (CHECKLIST 153; `tests/unit/test_local_daemon.py`)."""
+    path = tmp_path / "squatted.sock"
+    squatter = subprocess.Popen(
+        [sys.executable, "-c", SQUATTER, path, str(NOBODY), "9"], stdout=subprocess.PIPE, text=True
+    )
+    with squatter:
+        assert squatter.stdout is not None
+        assert squatter.stdout.readline() == "listening\n"
+        token = token_of(installed)
+        name, *options = command.split()
+        rest = ["--", "true"] if name == "exec" else ["--host", "git.example", "get"]
+        done = installed.run(
+            name,
+            "--account",
+            "acme/ads",
+            *options,
+            *rest,
+            input_text="protocol=https\nhost=git.example\n\n",
+            environment={"CONNECTOR_SOCKET": str(path)},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (token in done.stdout) == (name == "git-credential")
+        squatter.kill()
+        received = squatter.stdout.read().split()
+    assert received
+    assert set(received) == {"b''"}, "it was connected to, and sent nothing"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
+@pytest.mark.parametrize(("option", "number"), [("", 0), ("--fd", 1), ("--endpoint", 0)])
+def test_nothing_else_is_inherited(installed: Installation, option: str, number: int) -> None:
+    options = [option] if option else []
+    exec_ = ("exec", "--account", "acme/ads", *options, "--")
+    done = installed.run(*exec_, "sh", "-c", "ls /proc/$$/fd")
+    open_files = [int(one) for one in done.stdout.split()]
+    assert [one for one in open_files if 2 < one < 10] == [3] * number, "10 and above are sh's own"
+
+
 def command_lines() -> list[str]:
     """Give the arguments of every process that we can see."""
     found = []
@@ -412,8 +456,35 @@ class TestEndpoint:
         assert program.ask("/v1/accounts/acme/more/token")[0] == 404, "it was not named"
         assert program.ask("/v1/accounts")[0] == 404
         assert program.ask(method="POST")[0] == 405
+        refresh = "/v1/accounts/acme/ads/refresh"
+        assert program.ask(refresh)[0] == 405
+        assert program.ask(refresh, method="POST")[0] == 400, "no refreshes at will"
+        assert program.ask(refresh, method="POST", Authorization=None)[0] == 401
+        named = program.ask(refresh, method="POST", Connector_Rejected="another")
+        assert named[1]["access_token"] == token_of(serving)
+        more = "/v1/accounts/acme/more/refresh"
+        assert program.ask(more, method="POST", Connector_Rejected="another")[0] == 404
         assert program.ask("/v1/accounts/acme/ads/token?min_ttl=-1")[0] == 400
         program.end()
+
+    def test_without_a_daemon_it_is_told_of_what_others_do(
+        self, installation: Installation, simulator: Simulator
+    ) -> None:
+        installation.connect("ads", "acme/ads")
+        program = Asked(installation, "--account", "acme/ads")
+        before = program.ask()[1]["access_token"]
+        refresh = "/v1/accounts/acme/ads/refresh"
+        for _ in range(2):
+            rejected = program.ask(refresh, method="POST", Connector_Rejected=before)
+            assert rejected[1]["access_token"] != before
+        assert simulator.ledger.count("token", grant_type="refresh_token") == 1
+        installation.run("revoke", "acme/ads")
+        ends_at = time.monotonic() + 2.5  # a change elsewhere is known within two seconds
+        while (answer := program.ask())[0] == 200 and time.monotonic() < ends_at:
+            time.sleep(0.1)  # what another process has written is looked for
+        assert answer[0] == 409
+        assert "consent-required" in answer[1]
+        assert program.end() == 0
 
     def test_a_daemon_that_stops_meanwhile(self, installed: Installation) -> None:
         daemon = installed.serve()

@@ -5,6 +5,7 @@ from typing import Final
 from tests.mutations.access import ACCESS
 from tests.mutations.answers import ANSWERS
 from tests.mutations.auditing import AUDITING
+from tests.mutations.handing_on import HANDING_ON
 from tests.mutations.journal import JOURNAL
 from tests.mutations.moving import MOVING
 from tests.mutations.mutation import Table
@@ -29,4 +30,5 @@ TABLES: Final[tuple[Table, ...]] = (
     AUDITING,
     MOVING,
     SEALS,
+    HANDING_ON,
 )
