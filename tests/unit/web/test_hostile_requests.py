@@ -118,7 +118,10 @@ async def test_a_caller_who_hangs_up_in_the_middle_of_a_body_is_no_bug(
     address: tuple[str, int], runtime: Runtime, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     key = await key_header(runtime, "admin")
-    head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\n{key}\r\nContent-Length: 9\r\n\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\n{key}\r\nContent-Length: 9\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    )
     _, writer = await asyncio.open_connection(*address)
     writer.write(head.encode() + b"{")
     await writer.drain()
