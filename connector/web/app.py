@@ -73,7 +73,7 @@ def make_app(
     address = daemon.public_url or f"http://{host}:{daemon.port}"
     links = ConnectLinks(runtime.consents, providers.__getitem__, address=address, now=runtime.now)
     refused = lasting.refusals.note
-    pages = Dashboard(runtime, links, address=address, refused=refused).routes()
+    pages = Dashboard(runtime, links, address=address, refused=refused, starter=starter).routes()
     redirect_uris = [provider.redirect_uri for provider in providers.values()]
 
     hosts = {f"{name}:{daemon.port}" for name in (host, "localhost", "127.0.0.1", "[::1]")}

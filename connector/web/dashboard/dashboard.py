@@ -6,15 +6,20 @@ from connector.runtime import Runtime
 from connector.store.audit_entry import Actor
 from connector.store.dashboard_codes import DashboardCodes
 from connector.store.dashboard_sessions import DashboardSessions
+from connector.store.run_history import RunHistory
 from connector.web.connect_link import ConnectLinks
 from connector.web.dashboard.account import AccountPage
 from connector.web.dashboard.accounts import AccountsPages
+from connector.web.dashboard.audit import AuditTrailPages
 from connector.web.dashboard.connecting import ConnectPages
 from connector.web.dashboard.frame import Frame, Notices, no_notices
 from connector.web.dashboard.guard import PageRoute
+from connector.web.dashboard.jobs import JobPages
 from connector.web.dashboard.keys import KeyPages
 from connector.web.dashboard.login import LoginPages
+from connector.web.dashboard.runs import RunPages
 from connector.web.dashboard.static import serve_static
+from connector.web.run_starter import RunStarter
 
 
 class Dashboard:
@@ -25,6 +30,7 @@ class Dashboard:
         links: makes connect links.
         address: of the daemon, as people reach it, without a slash at the end.
         refused: is told who was refused, and why in a word.
+        starter: begins runs of jobs.
         notices: gives what stands above every page.
     """
 
@@ -35,6 +41,7 @@ class Dashboard:
         *,
         address: str,
         refused: Callable[[Actor, str], None],
+        starter: RunStarter,
         notices: Notices = no_notices,
     ) -> None:
         daemon = runtime.settings.daemon
@@ -42,11 +49,16 @@ class Dashboard:
             runtime.database, idle=daemon.session_idle, lifetime=daemon.session_lifetime
         )
         self._frame = Frame(runtime, sessions, address=address, refused=refused, notices=notices)
+        history = RunHistory(runtime.database)
+        runs = RunPages(runtime, self._frame, starter, history)
         self._pages = (
             LoginPages(runtime, self._frame, sessions, DashboardCodes(runtime.database)),
             AccountsPages(runtime, self._frame),
             ConnectPages(runtime, self._frame, links),
+            JobPages(runtime, self._frame, starter, history, runs),
+            runs,
             KeyPages(runtime, self._frame),
+            AuditTrailPages(runtime, self._frame),
             AccountPage(runtime, self._frame),
         )
 
