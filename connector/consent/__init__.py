@@ -9,6 +9,7 @@ answer to an exchange is lost, the person consents again (RFC 6749 §4.1.2). Wha
 account that had tokens keeps them.
 """
 
+from connector.consent.connect_links import ConnectLinks
 from connector.consent.consents import Consents
 from connector.consent.values import (
     CompletedConsent,
@@ -19,6 +20,7 @@ from connector.consent.values import (
 
 __all__ = [
     "CompletedConsent",
+    "ConnectLinks",
     "Consents",
     "StartedConsent",
     "UnknownConsent",

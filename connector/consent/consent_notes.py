@@ -4,6 +4,7 @@ from connector.consent.values import CompletedConsent
 from connector.errors import ConnectorError, ConsentNotGiven
 from connector.store.audit_entry import Entry
 from connector.store.audit_trail import Note
+from connector.store.connect_links import ConnectLink
 from connector.store.consents import ConsentRecord
 
 
@@ -25,6 +26,31 @@ class ConsentNotes:
                 event="consent.started",
                 account=record.account,
                 detail={"provider": record.provider, "consent": record.id},
+            )
+        )
+
+    def linked(self, link: ConnectLink) -> None:
+        """A link was made that leads a person to consent."""
+        self._note(
+            Entry(
+                event="consent.linked",
+                account=link.account,
+                outcome="with_code" if link.code_hash else "without_code",
+                detail={
+                    "provider": link.provider,
+                    "link": link.id,
+                    "expires_at": link.expires_at,
+                },
+            )
+        )
+
+    def code_rejected(self, link: ConnectLink) -> None:
+        """Somebody who followed a link entered another code than its own."""
+        self._note(
+            Entry(
+                event="consent.code_rejected",
+                account=link.account,
+                detail={"provider": link.provider, "link": link.id},
             )
         )
 

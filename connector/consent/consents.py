@@ -79,7 +79,7 @@ class Consents:
         account: str,
         *,
         redirect_uri: str | None = None,
-        ticket_hash: str | None = None,
+        browser_hash: str | None = None,
     ) -> StartedConsent:
         """Begin a consent. The store is written here, before anybody is asked to consent.
 
@@ -88,7 +88,8 @@ class Consents:
             account: the account's name; a new one becomes pending.
             redirect_uri: where the answer will arrive, with the port that was found free; by
                 default the provider's.
-            ticket_hash: of the connect link that leads here, if any.
+            browser_hash: of the cookie of the browser whose answer alone is taken; None: begun on
+                this machine's command line, answered on its loopback interface.
 
         Raises:
             ConfigurationError: no such provider, a secret is missing, or the server's metadata or
@@ -124,7 +125,7 @@ class Consents:
             request=frozen.dump(),
             created_at=now,
             expires_at=now + CONSENT_LIFETIME,
-            ticket_hash=ticket_hash,
+            browser_hash=browser_hash,
         )
         await self.records.add(record)
         self.notes.started(record)

@@ -14,10 +14,12 @@ logger = logging.getLogger(__name__)
 SETTLING_INTERVAL: Final = 15.0
 #: How often rows of the audit trail and of the history that are too old are removed (seconds).
 PRUNING_INTERVAL: Final = 3600.0
+#: How often connect links that have expired are removed, with what is pending for them (seconds).
+SWEEPING_INTERVAL: Final = 60.0
 
 
 class Upkeep:
-    """Settles debts of revocation; prunes the audit trail and the history of refreshes.
+    """Settles debts of revocation; prunes the audit trail and the history; sweeps links away.
 
     Args:
         runtime: the daemon's objects.
@@ -32,6 +34,7 @@ class Upkeep:
         self._repeat(SETTLING_INTERVAL, self._settle, "revocation.owed")
         self._repeat(PRUNING_INTERVAL, self._prune, "audit.not_pruned")
         self._repeat(PRUNING_INTERVAL, self._prune_history, "refresh_history.not_pruned")
+        self._repeat(SWEEPING_INTERVAL, self._runtime.links.sweep, "consent.not_swept")
 
     async def aclose(self) -> None:
         """Stop."""

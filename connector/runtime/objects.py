@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from connector.consent import Consents
+from connector.consent import ConnectLinks, Consents
 from connector.credential import Credential, make_credential
 from connector.journal import Journal
 from connector.oauth.token import AccessToken
@@ -21,6 +21,7 @@ from connector.store.audit_entry import Actor
 from connector.store.audit_mark import AuditMark
 from connector.store.audit_trail import AuditTrail
 from connector.store.changes import ChangeWatch
+from connector.store.connect_links import ConnectLinkStore
 from connector.store.consents import ConsentStore
 from connector.store.database import Database
 from connector.store.due import DueStore
@@ -165,6 +166,9 @@ class Runtime:
             directory=self.directory,
             note=self.trail.note,
             now=now,
+        )
+        self.links = ConnectLinks(
+            self.consents, self.directory, ConnectLinkStore(database), now=now
         )
         self.releases = Releases(memory, vault.fingerprint)
         self.trail.collect_from(self.releases.collect)

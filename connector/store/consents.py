@@ -30,8 +30,7 @@ class ConsentRecord:
         request: what is needed to check and use the answer, as JSON; empty once it is consumed.
         created_at: when it began.
         expires_at: when an answer is no longer taken.
-        ticket_hash: of the connect link, where there is one.
-        browser_hash: of the cookie of the browser that opened the link.
+        browser_hash: of the cookie of the browser that came by a connect link, if one did.
         outcome: ``connected``, or the kebab-case name of an error; None while it is open.
         message: of that error.
     """
@@ -43,7 +42,6 @@ class ConsentRecord:
     request: bytes = field(repr=False)
     created_at: float
     expires_at: float
-    ticket_hash: str | None = None
     browser_hash: str | None = None
     outcome: str | None = None
     message: str | None = None
@@ -75,7 +73,6 @@ class ConsentStore:
             "request_sealed": self._vault.seal(record.request, _place(record.id)),
             "created_at": record.created_at,
             "expires_at": record.expires_at,
-            "ticket_hash": record.ticket_hash,
             "browser_hash": record.browser_hash,
         }
         async with self._database.write() as connection:
@@ -91,20 +88,6 @@ class ConsentStore:
     async def find(self, state_hash: str) -> ConsentRecord | None:
         """Give a consent by the hash of its state, consumed or not."""
         return await self._one(col(ConsentRow.state_hash) == state_hash)
-
-    async def find_ticket(self, ticket_hash: str, *, now: float) -> ConsentRecord | None:
-        """Give the open consent of a connect link."""
-        return await self._one(
-            col(ConsentRow.ticket_hash) == ticket_hash,
-            col(ConsentRow.expires_at) > now,
-            col(ConsentRow.consumed_at).is_(None),
-        )
-
-    async def bind_browser(self, record: ConsentRecord, browser_hash: str) -> bool:
-        """Bind a consent to the browser that goes on with it; False where another one did."""
-        return await self._update(
-            record, {"browser_hash": browser_hash}, col(ConsentRow.browser_hash).is_(None)
-        )
 
     async def consume(self, record: ConsentRecord, *, now: float) -> bool:
         """Consume a consent; False where it is used up or too old.
@@ -148,7 +131,6 @@ class ConsentStore:
             request=b"" if is_consumed else self._vault.open(sealed, _place(row.id)),
             created_at=row.created_at,
             expires_at=row.expires_at,
-            ticket_hash=row.ticket_hash,
             browser_hash=row.browser_hash,
             outcome=row.outcome,
             message=row.message,

@@ -136,10 +136,27 @@ class ConsentRow(SQLModel, table=True):
     created_at: float
     expires_at: float
     consumed_at: float | None = None
-    ticket_hash: str | None = Field(default=None, unique=True)  # of the connect link
-    browser_hash: str | None = None  # of the cookie of the browser that opened the link
+    browser_hash: str | None = None  # of the cookie of the browser that came by a connect link
     outcome: str | None = None  # "connected", or the kebab-case name of the error
     message: str | None = Field(default=None, sa_type=ForeignText)  # of that error, for people
+
+
+class ConnectLinkRow(SQLModel, table=True):
+    """A link that leads a person to consent; see `store.connect_links`."""
+
+    __tablename__ = "connect_link"
+
+    id: str = Field(primary_key=True)
+    ticket_hash: str = Field(unique=True)
+    account: str
+    provider: str
+    created_at: float
+    expires_at: float = Field(index=True)
+    code_hash: str | None = None
+    tries: int = 0
+    new_account: str | None = None  # the identifier of a pending account that was made with it
+    browser_hash: str | None = Field(default=None, unique=True)
+    used_at: float | None = None
 
 
 class RevocationRow(SQLModel, table=True):

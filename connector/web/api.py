@@ -7,11 +7,12 @@ from starlette.routing import Route
 from connector.account_name import check_account_name
 from connector.accounts_view import account_view, rfc3339
 from connector.api_key import ADMIN
+from connector.consent.connect_links import DEFAULT_LIFETIME
 from connector.errors import UnknownAccount
 from connector.runtime import Runtime
 from connector.web.body import UnusableBody, read_object
 from connector.web.caller import ANY, caller_of, route
-from connector.web.connect_link import ConnectLinks
+from connector.web.connect_link import ConnectLinkPages
 from connector.web.tokens import misdirected
 
 
@@ -23,7 +24,7 @@ class Api:
         links: makes connect links.
     """
 
-    def __init__(self, runtime: Runtime, links: ConnectLinks) -> None:
+    def __init__(self, runtime: Runtime, links: ConnectLinkPages) -> None:
         self._runtime = runtime
         self._links = links
 
@@ -85,7 +86,19 @@ class Api:
             raise UnknownAccount(account)
         if provider not in self._runtime.settings.providers:
             raise UnusableBody(400, "bad-request", f"there is no provider {provider!r}")
-        started, url = await self._links.make(provider, account)
+        lifetime = wish.get("expires_in", DEFAULT_LIFETIME)
+        with_code = wish.get("with_code", False)
+        if not isinstance(lifetime, int | float) or isinstance(lifetime, bool):
+            raise UnusableBody(400, "bad-request", "expires_in must be a number of seconds")
+        if not isinstance(with_code, bool):
+            raise UnusableBody(400, "bad-request", "with_code must be true or false")
+        try:
+            made, url = await self._links.make(
+                provider, account, lifetime=lifetime, with_code=with_code
+            )
+        except ValueError as error:
+            raise UnusableBody(400, "bad-request", f"expires_in must be {error}") from None
         return JSONResponse(
-            {"connect_url": url, "consent": started.id}, headers={"Cache-Control": "no-store"}
+            {"connect_url": url, "expires_at": rfc3339(made.expires_at), "code": made.code},
+            headers={"Cache-Control": "no-store"},
         )

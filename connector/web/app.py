@@ -18,8 +18,9 @@ from connector.store.reachable import check_reachable
 from connector.web.access import AccessCheck
 from connector.web.api import Api
 from connector.web.body import UnusableBody
+from connector.web.browser_cookie import BrowserCookie
 from connector.web.caller import ANY, route
-from connector.web.connect_link import ConnectLinks
+from connector.web.connect_link import ConnectLinkPages
 from connector.web.dashboard import Dashboard
 from connector.web.hot_route import HotRoute
 from connector.web.job_runs import JobRuns
@@ -49,7 +50,7 @@ class Lasting:
     """
 
     def __init__(self, runtime: Runtime) -> None:
-        self.redirection = Redirection(runtime.consents, runtime.directory.provider)
+        self.redirection = Redirection(runtime.consents, runtime.directory.provider, runtime.links)
         self.readiness = Readiness(partial(check_reachable, runtime.database))
         self.refusals = Refusals()
         runtime.trail.collect_from(self.refusals.collect)
@@ -71,7 +72,16 @@ def make_app(
     providers = runtime.settings.providers
     host = f"[{daemon.host}]" if ":" in daemon.host else daemon.host
     address = daemon.public_url or f"http://{host}:{daemon.port}"
-    links = ConnectLinks(runtime.consents, providers.__getitem__, address=address, now=runtime.now)
+    cookie = BrowserCookie(is_secure=address.startswith("https:"))
+    links = ConnectLinkPages(
+        runtime.links,
+        runtime.consents,
+        providers.get,
+        cookie=cookie,
+        address=address,
+        now=runtime.now,
+    )
+    lasting.redirection.cookie = cookie
     refused = lasting.refusals.note
     pages = Dashboard(runtime, links, address=address, refused=refused, starter=starter).routes()
     redirect_uris = [provider.redirect_uri for provider in providers.values()]

@@ -1,7 +1,8 @@
-"""JSON bodies of requests: small, and nothing but an object."""
+"""Bodies of requests: small; of JSON nothing but an object."""
 
 import json
 from typing import Final
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -35,14 +36,10 @@ async def read_object(request: Request, *, is_optional: bool = False) -> dict[st
     Raises:
         UnusableBody: it is too long, of another type, or no JSON object.
     """
-    body = b""
-    async for chunk in request.stream():  # no more is taken in than is allowed
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise UnusableBody(413, "content-too-large", f"at most {LARGEST_BODY} bytes")
+    body = await _read(request)
     if is_optional and not body:
         return {}
-    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+    if _content_type(request) != "application/json":
         raise UnusableBody(415, "unsupported-media-type", "the body must be application/json")
     try:
         value = json.loads(body)
@@ -53,3 +50,32 @@ async def read_object(request: Request, *, is_optional: bool = False) -> dict[st
     if not isinstance(value, dict):
         raise UnusableBody(400, "bad-request", "the body must be a JSON object")
     return value
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Read a form; of a field that comes twice the last value, of no form nothing.
+
+    Args:
+        request: whose body it is.
+
+    Raises:
+        UnusableBody: it is too long.
+    """
+    body = await _read(request)
+    if _content_type(request) != "application/x-www-form-urlencoded":
+        return {}
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+async def _read(request: Request) -> bytes:
+    """Take in no more than is allowed, whatever the headers say."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise UnusableBody(413, "content-too-large", f"at most {LARGEST_BODY} bytes")
+    return body
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

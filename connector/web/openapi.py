@@ -3,6 +3,11 @@
 from typing import Final
 
 from connector import __version__
+from connector.consent.connect_links import (
+    DEFAULT_LIFETIME,
+    LONGEST_LIFETIME,
+    SHORTEST_LIFETIME,
+)
 from connector.store.refresh_history import MOST_OF_AN_ACCOUNT
 from connector.token_source.outcomes import OUTCOMES
 from connector.web.job_runs import DEFAULT_LIMIT, MOST_RUNS
@@ -28,6 +33,19 @@ from connector.web.openapi_parts import (
 from connector.web.refreshes import DEFAULT_LIMIT as DEFAULT_REFRESHES
 
 _OUTCOMES: Final = ["running", "succeeded", "failed", "consent_required", "interrupted"]
+
+
+#: What a link may be asked for: seconds for which it leads somewhere, and that whoever follows it
+#: must enter a code.
+_OF_LINK: Final[Json] = {
+    "expires_in": {
+        "type": "number",
+        "minimum": SHORTEST_LIFETIME,
+        "maximum": LONGEST_LIFETIME,
+        "default": DEFAULT_LIFETIME,
+    },
+    "with_code": {"type": "boolean", "default": False},
+}
 
 
 def openapi() -> Json:
@@ -177,7 +195,10 @@ def _page_paths() -> Json:
     led_on: Json = {"description": "Led on"}
     stray: Json = {"description": "Belongs to nothing that is under way", "content": refusal}
     unusable: Json = {"description": "Not usable", "content": page}
-    refused: Json = {"description": "From another browser, host or site", "content": refusal}
+    refused: Json = {
+        "description": "From another browser, host or site; or the code is not right",
+        "content": refusal,
+    }
     failed: Json = {"description": "Not connected, or not yet", "content": page}
     shown: Json = {"description": "The page", "content": page}
     return {
@@ -189,7 +210,7 @@ def _page_paths() -> Json:
             },
             "post": {
                 "summary": "Lead a person to the provider",
-                "responses": {"303": led_on, "403": refused, "404": stray},
+                "responses": {"303": led_on, "403": refused, "404": stray, "503": failed},
             },
         },
         "/callback/{provider}": {
@@ -251,8 +272,11 @@ def _schemas() -> Json:
             cause=TEXT_OR_NULL,
             retry_at=TIME,
         ),
-        "ConsentWish": object_of(provider=TEXT, account=TEXT),
-        "ConnectLink": object_of(connect_url={"type": "string", "format": "uri"}, consent=TEXT),
+        "ConsentWish": object_of(provider=TEXT, account=TEXT)
+        | {"properties": {"provider": TEXT, "account": TEXT} | _OF_LINK},
+        "ConnectLink": object_of(
+            connect_url={"type": "string", "format": "uri"}, expires_at=TIME, code=TEXT_OR_NULL
+        ),
         "Job": object_of(
             job=TEXT,
             accounts=TEXT,

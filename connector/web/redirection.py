@@ -7,8 +7,6 @@ waiting (CHECKLIST 20 to 25).
 """
 
 import asyncio
-import hashlib
-import hmac
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -20,10 +18,17 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from connector import errors
-from connector.consent import CompletedConsent, Consents, UnknownConsent, redirect_path
+from connector.consent import (
+    CompletedConsent,
+    ConnectLinks,
+    Consents,
+    UnknownConsent,
+    redirect_path,
+)
 from connector.oauth.authorization_request import ResponseRejected, parse_response
 from connector.providers.provider import Provider
 from connector.store.consents import ConsentRecord
+from connector.web.browser_cookie import BrowserCookie
 from connector.web.pages import page, redirect
 
 logger = logging.getLogger(__name__)
@@ -32,8 +37,6 @@ Work = asyncio.Task[CompletedConsent]
 
 #: Longer than the exchange may take; then the person is told to look again.
 OUTCOME_TIMEOUT: Final = 60.0
-#: The cookie that ties a consent to the browser that went on with it.
-BROWSER_COOKIE: Final = "connector_consent"
 
 
 class Redirection:
@@ -42,19 +45,26 @@ class Redirection:
     Args:
         consents: completes them.
         provider: gives a provider by its name.
+        links: are used up by consents that succeed; None: nobody comes by a link.
         on_answer: told the consent's identifier and its completion when an answer has come.
         on_shown: told the consent's identifier when its outcome has been shown.
+
+    Attributes:
+        cookie: tells the browsers that came by links; it goes by the address that people know.
     """
 
     def __init__(
         self,
         consents: Consents,
         provider: Callable[[str], Provider],
+        links: ConnectLinks | None = None,
         on_answer: Callable[[str, Work], None] | None = None,
         on_shown: Callable[[str], None] | None = None,
     ) -> None:
         self._consents = consents
         self._provider = provider
+        self._links = links
+        self.cookie: BrowserCookie | None = None
         self._on_answer = on_answer
         self._on_shown = on_shown
         self._work: dict[str, Work] = {}
@@ -80,7 +90,7 @@ class Redirection:
             return _stray(400, f"The answer cannot be used: {error}.")
         except UnknownConsent:
             return _stray(404, "This address belongs to no consent that is under way.")
-        if not _is_same_browser(request, record):
+        if not self._is_same_browser(request, record):
             self._consents.notes.wrong_browser(record)
             return _stray(403, "This consent was begun in another browser.")
         self.complete(record, response, arrived_at=raw_path(request.scope))
@@ -89,14 +99,23 @@ class Redirection:
     def complete(self, record: ConsentRecord, response: dict[str, str], *, arrived_at: str) -> Work:
         """Begin to complete a consent, once; the same work is given for a repeated answer."""
         if record.id not in self._work:
-            work = asyncio.create_task(
-                self._consents.complete(record, response, arrived_at=arrived_at)
-            )
+            work = asyncio.create_task(self._complete(record, response, arrived_at))
             work.add_done_callback(_retrieve)
             self._work[record.id] = work
             if self._on_answer is not None:
                 self._on_answer(record.id, work)
         return self._work[record.id]
+
+    async def _complete(
+        self, record: ConsentRecord, response: dict[str, str], arrived_at: str
+    ) -> CompletedConsent:
+        completed = await self._consents.complete(record, response, arrived_at=arrived_at)
+        if self._links is not None:
+            try:
+                await self._links.use_up(record.browser_hash)
+            except errors.ConnectorError as error:  # it expires, and no other browser has it
+                logger.warning(str(error), extra={"action": "consent.link_not_used_up"})
+        return completed
 
     async def show(self, request: Request) -> Response:
         """Show how a consent ended."""
@@ -135,6 +154,12 @@ class Redirection:
             },
         )
 
+    def _is_same_browser(self, request: Request, record: ConsentRecord) -> bool:
+        """Tell whether the answer comes in the browser that went on with the consent."""
+        if record.browser_hash is None:
+            return True  # begun on this machine's command line, answered on its loopback interface
+        return self.cookie is not None and bool(self.cookie.read(request, record.browser_hash))
+
     def _shown(self, consent_id: str) -> None:
         if self._on_shown is not None:
             self._on_shown(consent_id)
@@ -159,20 +184,6 @@ def raw_path(scope: Scope) -> str:
     """Give the path of a request as it was sent, escapes included."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     return raw.decode("ascii", "replace")
-
-
-def browser_hash(cookie: str) -> str:
-    """Give what a browser's cookie is stored and compared by."""
-    return hashlib.sha256(cookie.encode()).hexdigest()
-
-
-def _is_same_browser(request: Request, record: ConsentRecord) -> bool:
-    """Tell whether the answer comes in the browser that went on with the consent (CHECKLIST 5)."""
-    if record.ticket_hash is None:
-        return True  # begun on this machine's command line, answered on its loopback interface
-    expected = record.browser_hash or ""
-    presented = browser_hash(request.cookies.get(f"{BROWSER_COOKIE}_{record.id}", ""))
-    return hmac.compare_digest(presented, expected)
 
 
 def _stray(status: int, message: str) -> Response:

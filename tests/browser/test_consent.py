@@ -4,6 +4,7 @@ import httpx2
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import presence_of_element_located
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -109,6 +110,33 @@ def test_connect_link_of_the_daemon(
         assert_clean(browser)
         (account,) = unix.get("/v1/accounts").json()
     assert (account["account"], account["state"]) == ("acme/link", "active")
+
+
+def test_connect_link_with_a_code_on_a_phone(browser: Chrome, installation: Installation) -> None:
+    """CHECKLIST 6: whoever has the link alone can do nothing with it."""
+    installation.serve()
+    transport = httpx2.HTTPTransport(uds=str(installation.folder / "connector.sock"))
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+    try:
+        with httpx2.Client(transport=transport, base_url="http://connector") as unix:
+            wish = {"provider": "ads", "account": "acme/link", "with_code": True}
+            made = unix.post("/v1/consents", json=wish).json()
+        browser.get(made["connect_url"])
+        field = WebDriverWait(browser, 20).until(presence_of_element_located((By.ID, "code")))
+        screenshot(browser, "connect-link-code-phone")
+        field.send_keys("0000 0000", Keys.ENTER)
+        WebDriverWait(browser, 20).until(presence_of_element_located((By.ID, "code-error")))
+        screenshot(browser, "connect-link-wrong-code-phone")
+        width = browser.execute_script("return document.documentElement.scrollWidth")
+        assert width <= PHONE["width"], "nothing sticks out to the side"
+        field = browser.switch_to.active_element
+        assert field.get_attribute("id") == "code"
+        field.send_keys(made["code"].lower(), Keys.ENTER)
+        click(browser, "person-ada")
+        click(browser, "allow")
+        assert result_of(browser) == "Ads platform is connected"
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_provider_text_is_shown_as_text(browser: Chrome, installation: Installation) -> None:

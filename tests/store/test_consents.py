@@ -1,4 +1,4 @@
-"""Consents under way: found, consumed once, bound to a browser, over, and swept away."""
+"""Consents under way: found, consumed once, over, and swept away."""
 
 import asyncio
 from dataclasses import replace
@@ -20,17 +20,15 @@ RECORD = ConsentRecord(
     request=b'{"code_verifier": "canary-verifier"}',
     created_at=SOME_TIME,
     expires_at=SOME_TIME + 600,
-    ticket_hash="hash of the ticket",
 )
-OTHER = replace(RECORD, id="c2", state_hash="another", ticket_hash=None, request=b"other")
+OTHER = replace(RECORD, id="c2", state_hash="another", request=b"other")
 
 
-async def test_it_is_found_by_state_id_and_ticket(stores: Stores) -> None:
+async def test_it_is_found_by_state_and_id(stores: Stores) -> None:
     await stores.consents.add(RECORD)
     await stores.consents.add(OTHER)
     assert await stores.consents.find("hash of the state") == RECORD
     assert await stores.consents.get("c1") == RECORD
-    assert await stores.consents.find_ticket("hash of the ticket", now=SOME_TIME) == RECORD
     assert await stores.consents.find("another") == OTHER
     assert await stores.consents.find("hash of nothing") is None
     assert await stores.consents.get("c3") is None
@@ -62,16 +60,13 @@ async def test_until_its_time_is_over_an_answer_is_taken(stores: Stores) -> None
     await stores.consents.add(RECORD)
     end = RECORD.expires_at
     for now in (end, end + 1):
-        assert await stores.consents.find_ticket("hash of the ticket", now=now) is None
         assert not await stores.consents.consume(RECORD, now=now)
-    assert await stores.consents.find_ticket("hash of the ticket", now=end - 0.001) == RECORD
     assert await stores.consents.consume(RECORD, now=end - 0.001)
 
 
-async def test_once_consumed_its_link_is_dead_and_its_request_is_gone(stores: Stores) -> None:
+async def test_once_consumed_its_request_is_gone(stores: Stores) -> None:
     await stores.consents.add(RECORD)
     assert await stores.consents.consume(RECORD, now=SOME_TIME)
-    assert await stores.consents.find_ticket("hash of the ticket", now=SOME_TIME) is None
     consumed = await stores.consents.find("hash of the state")
     assert consumed == replace(RECORD, request=b"")
     async with stores.database.read() as connection:
@@ -101,17 +96,6 @@ async def test_a_request_of_another_consent_does_not_open(stores: Stores) -> Non
     with pytest.raises(VaultSealed, match="request of consent c1"):
         await stores.consents.get("c1")
     assert await stores.consents.get("c2") == OTHER, "the others are not harmed"
-
-
-async def test_the_first_browser_has_it(stores: Stores) -> None:
-    await stores.consents.add(RECORD)
-    bound = await asyncio.gather(
-        *(stores.consents.bind_browser(RECORD, f"browser {i}") for i in range(5))
-    )
-    assert bound.count(True) == 1
-    found = await stores.consents.get("c1")
-    assert found is not None
-    assert found.browser_hash == f"browser {bound.index(True)}"
 
 
 async def test_its_end_is_told_to_whoever_waits(stores: Stores) -> None:

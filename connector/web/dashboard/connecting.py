@@ -3,14 +3,19 @@
 Only a form makes one; the page that asks changes nothing (CHECKLIST 155).
 """
 
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from connector.account_name import check_account_name
 from connector.runtime import Runtime
-from connector.web.connect_link import ConnectLinks
+from connector.web.connect_link import ConnectLinkPages
 from connector.web.dashboard.frame import Frame
 from connector.web.dashboard.guard import PageRoute, field_of
+
+#: A link that is sent is followed the next day (seconds).
+SHARED_LIFETIME: Final = 86_400.0
 
 
 class ConnectPages:
@@ -22,7 +27,7 @@ class ConnectPages:
         links: makes connect links.
     """
 
-    def __init__(self, runtime: Runtime, frame: Frame, links: ConnectLinks) -> None:
+    def __init__(self, runtime: Runtime, frame: Frame, links: ConnectLinkPages) -> None:
         self._runtime = runtime
         self._frame = frame
         self._links = links
@@ -56,14 +61,18 @@ class ConnectPages:
             problem = f"account {account} is one of {present.provider}: choose another name"
         if problem:
             return await self._ask(request, provider, account, problem=problem)
-        started, url = await self._links.make(provider, account)
         if not field_of(request, "share"):
+            _, url = await self._links.make(provider, account)
             return self._frame.go(request, url)
+        made, url = await self._links.make(
+            provider, account, lifetime=SHARED_LIFETIME, with_code=True
+        )
         values = {
             "url": url,
             "account": account,
             "provider": self._runtime.settings.providers[provider],
-            "expires_at": started.expires_at,
+            "code": made.code,
+            "expires_at": made.expires_at,
         }
         return await self._frame.render(request, "link.html", values)
 

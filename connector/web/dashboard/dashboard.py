@@ -7,7 +7,7 @@ from connector.store.audit_entry import Actor
 from connector.store.dashboard_codes import DashboardCodes
 from connector.store.dashboard_sessions import DashboardSessions
 from connector.store.run_history import RunHistory
-from connector.web.connect_link import ConnectLinks
+from connector.web.connect_link import ConnectLinkPages
 from connector.web.dashboard.account import AccountPage
 from connector.web.dashboard.accounts import AccountsPages
 from connector.web.dashboard.audit import AuditTrailPages
@@ -37,7 +37,7 @@ class Dashboard:
     def __init__(
         self,
         runtime: Runtime,
-        links: ConnectLinks,
+        links: ConnectLinkPages,
         *,
         address: str,
         refused: Callable[[Actor, str], None],

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -15,7 +14,6 @@ from connector.web.listener import RedirectListener
 from connector.web.redirection import Work
 from connector.web.run_starter import RunStarter
 from connector.web.server import bind_loopback
-from tests.unit.audited import events
 from tests.unit.workbench import Workbench, in_thread, someone
 
 NEW = "acme/new"
@@ -120,23 +118,4 @@ class TestDaemon:
         assert (await browser.head(answer)).status_code in {303, 401, 404}  # 303: to the login
         shown = await browser.get(answer, follow_redirects=True)
         assert shown.status_code == 200
-        assert "is connected" in shown.text
-
-    async def test_a_link_is_bound_to_the_browser_at_that_path(
-        self, runtime: Runtime, unix: httpx2.AsyncClient, browser: httpx2.AsyncClient
-    ) -> None:
-        made = await unix.post("/v1/consents", json={"provider": "acme", "account": NEW})
-        link = urlsplit(made.json()["connect_url"]).path
-        led = await browser.post(link)
-        with someone("grace") as grace:
-            answer = await in_thread(grace.consent, led.headers["location"])
-        cookies = dict(browser.cookies)
-        browser.cookies.clear()
-        for _ in range(2):
-            assert (await browser.get(answer)).status_code == 403
-        refused = ("consent.refused", "wrong_browser")
-        assert (await events(runtime, "consent")) == [("consent.started", None), refused]
-        assert "Path=/oauth/done" in led.headers["set-cookie"]
-        browser.cookies.update(cookies)
-        shown = await browser.get(answer, follow_redirects=True)
         assert "is connected" in shown.text

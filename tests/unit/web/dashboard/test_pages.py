@@ -222,9 +222,14 @@ class TestConnecting:
         assert answer.status_code == 200
         found = re.search(rf'value="({ADDRESS}/connect/[\w-]+)"', answer.text)
         assert found is not None
-        assert "it ends in 10 min" in text_of(answer.text)
+        code = re.search(r'value="(\w{4}-\w{4})"', answer.text)
+        assert code is not None
+        assert "ends in 1 d" in text_of(answer.text)
         person.client.cookies.clear()
         assert (await person.get(found[1])).status_code == 200, "a colleague needs no session"
+        without = await person.client.post(found[1])
+        assert without.status_code == 403, "but the code, which they were told another way"
+        assert (await person.client.post(found[1], data={"code": code[1]})).status_code == 303
 
     @pytest.mark.parametrize(
         ("provider", "account"),
