@@ -138,13 +138,7 @@ class Client:
         self.close()
 
     def _token(self, method: str, path: str, headers: Mapping[str, str]) -> Token:
-        import json
-
-        answer = self._ask(method, path, headers)
-        document = json.loads(answer.body)
-        if answer.status != 200:
-            raise problem_error(document)
-        return token_of(document)
+        return token_of(document_of(self._ask(method, path, headers)))
 
     def _ask(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         """Ask over a kept connection if there is one; a stale one is replaced once."""
@@ -187,17 +181,44 @@ def account_path(account: str) -> str:
     return f"/v1/accounts/{account}"
 
 
+def document_of(answer: Answer) -> dict[str, Any]:
+    """Read the JSON of an answer.
+
+    Raises:
+        DaemonUnreachable: it is none of a daemon.
+        ConnectorError: the one that a problem document stands for.
+    """
+    import json
+
+    try:
+        document = json.loads(answer.body)
+    except ValueError:  # shown to nobody: what is no JSON may still hold a token
+        document = None
+    if not isinstance(document, dict):
+        raise DaemonUnreachable("what answers is no daemon of ours")
+    if answer.status != 200:
+        raise problem_error(document)
+    return document
+
+
 def token_of(document: Mapping[str, Any]) -> Token:
-    """Read the daemon's answer that holds a token."""
+    """Read the daemon's answer that holds a token.
+
+    Raises:
+        DaemonUnreachable: it does not hold one as a daemon would write it.
+    """
     from datetime import datetime
 
-    expires_at = document["expires_at"]
-    return Token(
-        value=document["access_token"],
-        token_type=document["token_type"],
-        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
-        scope=document["scope"],
-    )
+    try:
+        expires_at = document["expires_at"]
+        return Token(
+            value=document["access_token"],
+            token_type=document["token_type"],
+            expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+            scope=document["scope"],
+        )
+    except (LookupError, TypeError, ValueError):
+        raise DaemonUnreachable("what answers is no daemon of ours") from None
 
 
 def problem_error(document: Mapping[str, object]) -> ConnectorError:

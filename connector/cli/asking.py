@@ -7,17 +7,16 @@ end. The lease makes both safe beside each other (CHECKLIST 153).
 
 import asyncio
 import contextlib
-import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from connector.cli.core_dumps import forbid_core_dumps
 from connector.cli.session import opened
-from connector.client import Token, account_path, problem_error, token_of
+from connector.client import Token, account_path, document_of, token_of
 from connector.local_daemon import Answer, DaemonUnreachable, exchange, open_socket
 from connector.secret import Secret
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from connector.oauth.token import AccessToken
     from connector.runtime import Runtime
     from connector.settings import Settings
+
+T = TypeVar("T")
 
 
 class Asking:
@@ -53,8 +54,8 @@ class Asking:
             UnknownAccount: there is no such account.
             ConnectorError: as `session.opened`.
         """
-        document = await self._ask_daemon("GET", account_path(account))
-        if document is not None:
+        document = await self._ask_daemon("GET", account_path(account), dict)
+        if document is not None and "provider" in document:
             return str(document["provider"])
         runtime = await self._open()
         return (await runtime.accounts.require(account)).provider
@@ -70,9 +71,9 @@ class Asking:
             ConnectorError: as `TokenSource.get` and `session.opened`.
         """
         query = "" if min_ttl is None else f"?min_ttl={min_ttl!r}"
-        document = await self._ask_daemon("GET", f"{account_path(account)}/token{query}")
-        if document is not None:
-            return token_of(document)
+        given = await self._ask_daemon("GET", f"{account_path(account)}/token{query}", token_of)
+        if given is not None:
+            return given
         runtime = await self._open()
         return _released(runtime, account, await runtime.tokens.get(account, min_ttl))
 
@@ -87,9 +88,10 @@ class Asking:
             ConnectorError: as `TokenSource.refresh` and `session.opened`.
         """
         headers = {"Connector-Rejected": rejected}
-        document = await self._ask_daemon("POST", f"{account_path(account)}/refresh", headers)
-        if document is not None:
-            return token_of(document)
+        path = f"{account_path(account)}/refresh"
+        given = await self._ask_daemon("POST", path, token_of, headers)
+        if given is not None:
+            return given
         runtime = await self._open()
         token = await runtime.tokens.refresh(account, rejected=Secret(rejected))
         return _released(runtime, account, token)
@@ -102,9 +104,13 @@ class Asking:
         return self._runtime
 
     async def _ask_daemon(
-        self, method: str, path: str, headers: dict[str, str] | None = None
-    ) -> dict[str, object] | None:
-        """Ask the daemon; None where there is none that serves this configuration."""
+        self,
+        method: str,
+        path: str,
+        read: Callable[[dict[str, Any]], T],
+        headers: dict[str, str] | None = None,
+    ) -> T | None:
+        """Ask the daemon and read its answer; None where there is none of this configuration."""
         if not self._socket:
             return None
         sent = {
@@ -114,19 +120,9 @@ class Asking:
         }
         try:
             answer = await _exchanged(os.fspath(self._socket), method, path, sent)
+            return None if answer.status == 421 else read(document_of(answer))
         except (DaemonUnreachable, OSError):
             return None
-        if answer.status == 421:
-            return None
-        try:
-            document = json.loads(answer.body)
-        except ValueError:
-            return None  # whatever it is, it is no daemon
-        if not isinstance(document, dict):
-            return None
-        if answer.status != 200:
-            raise problem_error(document)
-        return document
 
 
 @contextlib.asynccontextmanager

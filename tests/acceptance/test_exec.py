@@ -259,6 +259,30 @@ class TestTheProgramsOwn:
             terminal.type("\x03")
             assert terminal.finish() == -signal.SIGINT
 
+    @pytest.mark.parametrize("options", [[], ["--endpoint"]], ids=["token", "endpoint"])
+    def test_a_passphrase_is_asked_for_before_it_has_the_terminal(
+        self, installation: Installation, options: list[str]
+    ) -> None:
+        installation.configure()
+        config = installation.folder / "config.toml"
+        config.write_text(config.read_text().replace('"file:root.key"', '"passphrase"'))
+        passphrase = "correct horse battery staple"
+        installation.environment["CONNECTOR_VAULT_PASSPHRASE"] = passphrase
+        installation.connect("ads", "acme/ads")
+        del installation.environment["CONNECTOR_VAULT_PASSPHRASE"]
+        script = 'read line && echo "read $line, passphrase ${CONNECTOR_VAULT_PASSPHRASE:-unset}"'
+        exec_ = ("exec", "--account", "acme/ads", *options, "--", "sh", "-c", script)
+        with Terminal(
+            *exec_, folder=installation.folder, environment=installation.environment
+        ) as terminal:
+            terminal.expect("Passphrase of the vault: ")
+            terminal.type(f"{passphrase}\n")
+            terminal.expect("\n")  # the prompt's own, once it has been read
+            terminal.type("hello\n")
+            terminal.expect("read hello, passphrase unset")
+            assert terminal.finish() == 0
+            assert passphrase not in terminal.shown
+
     @pytest.mark.parametrize("streams", ["<&-", ">&-", "<&- >&- 2>&-"])
     @pytest.mark.parametrize("option", ["", "--fd", "--endpoint"])
     def test_closed_streams(self, installed: Installation, streams: str, option: str) -> None:

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,8 @@ from typing import Final
 import pytest
 
 from connector.cli import shortcut
-from connector.client import Client, DaemonUnreachable
+from connector.client import Client, DaemonUnreachable, problem_error
+from connector.errors import Refused, TemporarilyUnavailable, VaultSealed
 from connector.local_daemon import open_socket
 
 NOBODY: Final = 65534
@@ -104,3 +106,48 @@ def test_where_the_kernel_does_not_tell_the_files_owner_counts(
             os.chown(path, NOBODY, -1)
         with pytest.raises(DaemonUnreachable, match="another user"):
             open_socket(str(path))
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, "at_secret"),
+        (200, "[]"),
+        (200, '{"access_token": "at_secret"}'),
+        (200, '{"access_token": "at_secret", "token_type": "b", "expires_at": 1, "scope": ""}'),
+        (404, "<html>at_secret"),
+        (503, "null"),
+    ],
+)
+def test_what_is_no_daemon_is_told_so(tmp_path: Path, status: int, body: str) -> None:
+    """Nothing of what it said is shown (CHECKLIST 165)."""
+    path = tmp_path / "other.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                head = f"HTTP/1.1 {status} x\r\nContent-Length: {len(body)}\r\n\r\n"
+                connection.sendall((head + body).encode())
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with Client(path) as client, pytest.raises(DaemonUnreachable) as caught:
+            client.get_token("acme/ads")
+        thread.join()
+    assert caught.value.__cause__ is None
+    assert "at_secret" not in repr(caught.value)
+
+
+def test_what_passes_is_told_as_temporary() -> None:
+    """A daemon may have more to say than this client knows by name."""
+    for status in (429, 503):
+        error = problem_error({"type": "urn:x:later", "status": status, "retry_after": 7})
+        assert isinstance(error, TemporarilyUnavailable)
+        assert error.retry_at is not None
+    assert isinstance(problem_error({"type": "urn:x:never", "status": 403}), Refused)
+    sealed = {"type": "urn:x:vault-sealed", "status": 503, "detail": "sealed"}
+    assert isinstance(problem_error(sealed), VaultSealed)
