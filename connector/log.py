@@ -40,6 +40,7 @@ FIELDS: Final = (
     "count",
     "stream",
     "reference",
+    "channel",
 )
 #: They print URLs with queries, headers, bodies or SQL below WARNING.
 QUIET_LOGGERS: Final = (

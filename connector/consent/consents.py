@@ -202,7 +202,13 @@ class Consents:
             if record is None or not await self.records.consume(record, now=self._now()):
                 return False
         except errors.ConnectorError as error:
-            logger.warning(str(error), extra={"action": "consent.not_abandoned"})
+            extra = {
+                "action": "consent.not_abandoned",
+                "account": started.account,
+                "provider": started.provider,
+                "consent": started.id,
+            }
+            logger.warning(str(error), extra=extra)
             return False
         self.notes.refused(record, "abandoned")
         await self.new_accounts.take_back(FrozenRequest.load(record.request).new_account)

@@ -85,7 +85,9 @@ class Notifier:
             try:
                 await self._look()
             except Exception:  # one that ends would leave everybody untold
-                logger.exception("looking for notices failed by a bug")
+                logger.exception(
+                    "looking for notices failed by a bug", extra={"action": "notices.bug"}
+                )
             for event in self._wake.values():
                 event.set()
             took = loop.time() - began
@@ -132,7 +134,8 @@ class Notifier:
         except ConnectorError:
             return LOOK_INTERVAL  # the database is away: that is told of elsewhere
         except Exception:
-            logger.exception("sending notices failed by a bug", extra=sender.extra)
+            extra = sender.extra | {"action": "notices.bug"}
+            logger.exception("sending notices failed by a bug", extra=extra)
             return LOOK_INTERVAL
 
 
@@ -160,4 +163,5 @@ async def tell_why_it_ends(settings: Settings, failure: ConnectorError) -> None:
     except ConnectorError as error:
         logger.warning(str(error), extra={"action": "notices.not_told"})
     except Exception:  # it must not hide why the daemon ends
-        logger.exception("telling why the daemon ends failed by a bug")
+        extra = {"action": "notices.bug"}
+        logger.exception("telling why the daemon ends failed by a bug", extra=extra)

@@ -58,6 +58,9 @@ class Upkeep:
                     await work()
                 except ConnectorError as error:
                     logger.warning(str(error), extra={"action": action})
+                except Exception:  # one that ends would keep house no more
+                    extra = {"action": "upkeep.bug"}
+                    logger.exception("%s: upkeep failed by a bug", action, extra=extra)
                 await asyncio.sleep(interval)
 
         self._tasks.append(asyncio.create_task(repeat(), name=action))

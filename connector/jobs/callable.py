@@ -210,7 +210,8 @@ class CallableRun:
                 credential = await self._credentials.credential(self._order.account, rejected)
         except Exception as error:  # the child waits for an answer, whatever it is
             if not isinstance(error, ConnectorError):
-                logger.exception("a credential failed by a bug", extra=self._extra)
+                extra = {"action": "job.bug", **self._extra}
+                logger.exception("a credential failed by a bug", extra=extra)
                 error = TemporarilyUnavailable("a token cannot be had: a bug of Connector's")
             self._refusal = error
             answer |= {"type": "refusal", "body": dump_error(error)}

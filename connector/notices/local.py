@@ -162,8 +162,8 @@ class LocalNotices:
             return otherwise
         except OSError as error:
             if not self._is_failing:
-                text, extra = "%s cannot be used: %s", {"action": "notices.no_file"}
-                logger.warning(text, self._path, error.strerror, extra=extra)
+                extra = {"action": "notices.no_file"}
+                logger.warning("%s cannot be used: %s", self._path, error.strerror, extra=extra)
             self._is_failing = True
             return otherwise
         self._is_failing = False

@@ -18,6 +18,7 @@ TAKES_EFFECT: Final = frozenset(
         "daemon.public_url",
         "daemon.session_idle",
         "daemon.session_lifetime",
+        "daemon.history_keep",
     }
 )
 #: Attributes that are no keys of their own.

@@ -111,9 +111,8 @@ class LateTokenStore:
             kept = late_place(account.id, account.generation, binding_of(account))
             return self._vault.open_secret(bytes(sealed), kept)
         except VaultSealed as error:
-            logger.warning(
-                "the late token does not open: %s", error.reason, extra={"account": account.name}
-            )
+            extra = {"action": "late_token.sealed", "account": account.name}
+            logger.warning("the late token does not open: %s", error.reason, extra=extra)
             return None
 
     async def _winner(

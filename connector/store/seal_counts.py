@@ -107,7 +107,7 @@ class SealCounts:
         (key_id, seals), self._worn = self._worn, None
         if key_id not in self._told:
             self._told.add(key_id)
-            extra = {"action": "vault.key_worn", "key": key_id, "seals": seals}
+            extra = {"action": "vault.key_worn", "count": seals}
             logger.warning(
                 "data key %d has sealed %d values; another takes its place at %d",
                 key_id,
@@ -132,6 +132,6 @@ class SealCounts:
         except ConnectorError as error:  # the next block tries it again
             logger.warning("%s", error, extra={"action": "vault.key_not_made"})
         else:
-            extra = {"action": "vault.key_made", "key": key_id}
+            extra = {"action": "vault.key_made"}
             logger.info("data key %d seals new values from now on", key_id, extra=extra)
             self._note(Entry(event="vault.key_made", outcome="worn", detail={"key": key_id}))

@@ -159,7 +159,8 @@ class Flights:
             if until is not None:
                 self._keep_quiet(wish, until.timestamp())
         elif error is not None and not isinstance(error, ConnectorError):
-            logger.error("a refresh failed by a bug", exc_info=error, extra={"account": wish.name})
+            extra = {"action": "refresh.bug", "account": wish.name}
+            logger.error("a refresh failed by a bug", exc_info=error, extra=extra)
 
     def _keep_quiet(self, wish: Wish, until: float) -> None:
         """Serve a stale token as if it were fresh until the provider may be asked again."""

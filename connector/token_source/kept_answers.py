@@ -128,7 +128,9 @@ class KeptAnswers:
         try:
             write = PendingWrite.load(record.payload)
         except ValueError:
-            logger.exception("the journal holds what cannot be read", extra={"action": "journal"})
+            logger.exception(
+                "the journal holds what cannot be read", extra={"action": "journal.unreadable"}
+            )
             return None
         renewed = await self._grants.apply(write)
         if renewed is None:
@@ -147,5 +149,7 @@ class KeptAnswers:
             await self._late_tokens.keep(write)
         except errors.VaultSealed as error:
             logger.warning(
-                "a late token does not open: %s", error.reason, extra={"action": "journal"}
+                "a late token does not open: %s",
+                error.reason,
+                extra={"action": "journal.unreadable"},
             )

@@ -97,7 +97,9 @@ class StoreWatch:
                 await self.check()
             except Exception:  # a watch that ends would send every call to the store for good
                 self._memory.doubt()
-                logger.exception("watching the store failed by a bug")
+                logger.exception(
+                    "watching the store failed by a bug", extra={"action": "store.bug"}
+                )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._is_over.wait(), WATCH_INTERVAL)
 

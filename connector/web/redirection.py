@@ -209,4 +209,5 @@ def _retrieve(work: Work) -> None:
         return
     error = work.exception()
     if error is not None and not isinstance(error, (errors.ConnectorError, UnknownConsent)):
-        logger.error("a consent failed by a bug", exc_info=error)
+        extra = {"action": "consent.bug"}
+        logger.error("a consent failed by a bug", exc_info=error, extra=extra)
