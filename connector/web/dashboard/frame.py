@@ -110,6 +110,7 @@ class Frame:
             address=address,
             refused=refused,
             show_error=self.show_error,
+            come_again=self.come_again,
         )
         self.paths: set[str] = set()
         self._runtime = runtime
@@ -190,6 +191,11 @@ class Frame:
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
+
+    async def come_again(self, request: Request) -> Response:
+        """Make a page that leads to itself at once; see `guard.Guard`."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return await self.render(request, "come_again.html", {"path": request.url.path + query})
 
     async def show_error(self, request: Request, error: Exception) -> Response:
         """Make a page of an error; of one that is none of ours it says nothing."""

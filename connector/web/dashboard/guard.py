@@ -53,6 +53,7 @@ class Guard:
         address: of the daemon, as people reach it.
         refused: is told who was refused, and why in a word.
         show_error: makes a page of an error.
+        come_again: makes a page that leads to itself.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Guard:
         address: str,
         refused: Callable[[Actor, str], None],
         show_error: Callable[[Request, Exception], Awaitable[Response]],
+        come_again: Endpoint,
     ) -> None:
         parts = urlsplit(address)
         self.is_secure = parts.scheme == "https"
@@ -73,6 +75,7 @@ class Guard:
         self._sessions = sessions
         self._now = now
         self._show_error = show_error
+        self._come_again = come_again
 
     def page(self, path: str, endpoint: Endpoint) -> PageRoute:
         """Make the route of a page, which changes nothing (GET)."""
@@ -97,6 +100,8 @@ class Guard:
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
         async def guarded(request: Request) -> Response:
             session = await self.session(request)
+            if session is None and self.cookie not in request.cookies and _is_led_here(request):
+                return await self._come_again(request)
             if session is None:
                 return self._to_login(request)
             request.scope[_SESSION] = session
@@ -212,6 +217,16 @@ async def read_form(request: Request) -> dict[str, tuple[str, ...]]:
     for name, value in pairs:
         form[name] = (*form.get(name, ()), value)
     return form
+
+
+def _is_led_here(request: Request) -> bool:
+    """Tell whether a link of another site leads here: a browser keeps a strict cookie to itself.
+
+    A page of ours that leads to itself brings the cookie, and pages change nothing (RFC 6265bis).
+    """
+    headers = request.headers
+    is_foreign = headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+    return request.method == "GET" and is_foreign and headers.get("sec-fetch-mode") == "navigate"
 
 
 def _is_ours(

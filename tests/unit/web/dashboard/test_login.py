@@ -273,6 +273,28 @@ async def test_where_one_wanted_to_go_is_kept(visitor: Visitor) -> None:
     assert 'name="to" value="/accounts?state=failing&amp;text=a%26b"' in page.text
 
 
+LED_HERE = {
+    "Sec-Fetch-Site": "cross-site",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+}
+
+
+async def test_a_link_of_another_site_leads_there_by_a_page_that_leads_to_itself(
+    visitor: Visitor,
+) -> None:
+    answer = await visitor.get("/keys?a=1&b=%22", **LED_HERE)
+    assert answer.status_code == 200
+    assert '<meta http-equiv="refresh" content="0">' in answer.text
+    assert 'href="/keys?a=1&amp;b=%22"' in answer.text
+    assert "Create a key" not in answer.text
+    again = await visitor.get("/keys", **{**LED_HERE, "Sec-Fetch-Site": "same-origin"})
+    assert again.status_code == 303, "it is led to once"
+    visitor.client.cookies.set(COOKIE, "A" * 43)
+    assert (await visitor.get("/keys", **LED_HERE)).status_code == 303
+    assert (await visitor.client.post("/logout", headers=LED_HERE)).status_code == 403
+
+
 async def test_the_trail_says_who_signed_in_and_what_was_refused(visitor: Visitor) -> None:
     await visitor.client.post("/login", data={"code": "0000-0000-0000"})
     await visitor.client.post("/login", data={"code": "nothing"})
