@@ -50,7 +50,12 @@ class Lasting:
     """
 
     def __init__(self, runtime: Runtime) -> None:
-        self.redirection = Redirection(runtime.consents, runtime.directory.provider, runtime.links)
+        self.redirection = Redirection(
+            runtime.consents,
+            runtime.directory.provider,
+            runtime.links,
+            accounts_path="/accounts",
+        )
         self.readiness = Readiness(partial(check_reachable, runtime.database))
         self.refusals = Refusals()
         runtime.trail.collect_from(self.refusals.collect)

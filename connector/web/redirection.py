@@ -48,6 +48,7 @@ class Redirection:
         links: are used up by consents that succeed; None: nobody comes by a link.
         on_answer: told the consent's identifier and its completion when an answer has come.
         on_shown: told the consent's identifier when its outcome has been shown.
+        accounts_path: below which accounts have pages here; empty: they have none.
 
     Attributes:
         cookie: tells the browsers that came by links; it goes by the address that people know.
@@ -60,6 +61,7 @@ class Redirection:
         links: ConnectLinks | None = None,
         on_answer: Callable[[str, Work], None] | None = None,
         on_shown: Callable[[str], None] | None = None,
+        accounts_path: str = "",
     ) -> None:
         self._consents = consents
         self._provider = provider
@@ -67,6 +69,7 @@ class Redirection:
         self.cookie: BrowserCookie | None = None
         self._on_answer = on_answer
         self._on_shown = on_shown
+        self._accounts_path = accounts_path
         self._work: dict[str, Work] = {}
 
     def routes(self, redirect_uris: Iterable[str]) -> list[BaseRoute]:
@@ -151,6 +154,7 @@ class Redirection:
                 "ends": ends and f"{datetime.fromtimestamp(ends, UTC):%-d %B %Y}",
                 "missing": ", ".join(completed.missing_scopes),
                 "can_refresh": completed.can_refresh,
+                "path": self._accounts_path and f"{self._accounts_path}/{account.name}",
             },
         )
 
