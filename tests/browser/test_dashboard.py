@@ -39,63 +39,71 @@ def test_from_the_first_sign_in_to_the_last(
         dashboard.sign_in("/accounts")
         assert "No accounts yet" in dashboard.text()
         assert "connector connect PROVIDER --account NAME" in dashboard.text()
-        step(dashboard, f"1-nothing-yet-{width}", width)
-
-        dashboard.press("main a[href='/connect']")
-        Select(dashboard.find("#provider")).select_by_value("ads")
-        dashboard.fill("account", "acme/ads")
-        step(dashboard, f"2-connect-{width}", width)
-        assert simulator.ledger.count("authorize") == 0, "asking changes nothing"
-        dashboard.press("#consent")
-        dashboard.allow("ada")
-
-        dashboard.open("/accounts")
-        assert "acme/ads" in dashboard.text()
-        assert dashboard.find(".badge").text == "Active"
-        step(dashboard, f"3-connected-{width}", width)
-        dashboard.press("td.name a")
-        dashboard.press("#refresh")
-        assert dashboard.find("#told").text.startswith("Refreshed.")
-        step(dashboard, f"4-account-{width}", width)
-
-        dashboard.press("a.button.danger")
-        step(dashboard, f"5-revoke-{width}", width)
-        dashboard.press("#revoke")
-        assert dashboard.find("#told").text == "acme/ads is revoked, here and at the provider."
-        assert "Nothing can use this account until a person consents again" in dashboard.text()
-        step(dashboard, f"6-revoked-{width}", width)
-
-        dashboard.press("#reconnect")
-        dashboard.allow("ada")
-        dashboard.open("/accounts/acme/ads")
-        assert dashboard.find(".badge").text == "Active"
-
-        dashboard.open("/keys/new")
-        dashboard.fill("name", "report")
-        dashboard.fill("accounts", "acme/*")
-        step(dashboard, f"7-new-key-{width}", width)
-        dashboard.press("#create")
-        key = dashboard.find("#key").get_attribute("value") or ""
-        assert key.startswith("ck_")
-        step(dashboard, f"8-key-{width}", width)
-        dashboard.press("main a[href='/keys'].primary")
-        assert key not in browser.page_source
-        step(dashboard, f"9-keys-{width}", width)
-        dashboard.press("td.act a")
-        dashboard.press("#revoke")
-        assert dashboard.find("#told").text.startswith("Key report is revoked")
-        assert dashboard.find(".badge").text == "Revoked"
-
+        step(dashboard, "1-nothing-yet", width)
+        connect(dashboard, simulator, width)
+        revoke_and_reconnect(dashboard, width)
+        make_and_revoke_a_key(dashboard, width)
         dashboard.find(".who summary").click()
-        step(dashboard, f"10-menu-{width}", width)
+        step(dashboard, "10-menu", width)
         dashboard.press(".menu form:first-child button")
         assert dashboard.find("h1").text == "Sign in"
         assert_quiet(browser)
 
 
+def connect(dashboard: Dashboard, simulator: Simulator, width: str) -> None:
+    dashboard.press("main a[href='/connect']")
+    Select(dashboard.find("#provider")).select_by_value("ads")
+    dashboard.fill("account", "acme/ads")
+    step(dashboard, "2-connect", width)
+    assert simulator.ledger.count("authorize") == 0, "asking changes nothing"
+    dashboard.press("#consent")
+    dashboard.allow("ada")
+    dashboard.press(".back a")
+    assert dashboard.find("h1").text == "acme/ads"
+    dashboard.press(".crumb a")
+    assert "acme/ads" in dashboard.text()
+    assert dashboard.find(".badge").text == "Active"
+    step(dashboard, "3-connected", width)
+
+
+def revoke_and_reconnect(dashboard: Dashboard, width: str) -> None:
+    dashboard.press("td.name a")
+    dashboard.press("#refresh")
+    assert dashboard.find("#told").text.startswith("Refreshed.")
+    step(dashboard, "4-account", width)
+    dashboard.press("a.button.danger")
+    step(dashboard, "5-revoke", width)
+    dashboard.press("#revoke")
+    assert dashboard.find("#told").text == "acme/ads is revoked, here and at the provider."
+    assert "Nothing can use this account until a person consents again" in dashboard.text()
+    step(dashboard, "6-revoked", width)
+    dashboard.press("#reconnect")
+    dashboard.allow("ada")
+    dashboard.press(".back a")
+    assert dashboard.find(".badge").text == "Active"
+
+
+def make_and_revoke_a_key(dashboard: Dashboard, width: str) -> None:
+    dashboard.open("/keys/new")
+    dashboard.fill("name", "report")
+    dashboard.fill("accounts", "acme/*")
+    step(dashboard, "7-new-key", width)
+    dashboard.press("#create")
+    key = dashboard.find("#key").get_attribute("value") or ""
+    assert key.startswith("ck_")
+    step(dashboard, "8-key", width)
+    dashboard.press("main a[href='/keys'].primary")
+    assert key not in dashboard.browser.page_source
+    step(dashboard, "9-keys", width)
+    dashboard.press("td.act a")
+    dashboard.press("#revoke")
+    assert dashboard.find("#told").text.startswith("Key report is revoked")
+    assert dashboard.find(".badge").text == "Revoked"
+
+
 def step(dashboard: Dashboard, name: str, width: str) -> None:
     """Keep a picture, and see that nothing sticks out to the side."""
-    screenshot(dashboard.browser, f"dashboard-{name}")
+    screenshot(dashboard.browser, f"dashboard-{name}-{width}")
     assert dashboard.width() <= WIDTHS[width]["width"], name
 
 
@@ -147,6 +155,26 @@ class TestSession:
             f"{dashboard.address}/keys",
         )
         assert "TypeError" in str(status), "the policy lets a page of ours fetch from itself alone"
+
+    def test_a_link_of_another_site_leads_to_the_page(
+        self, dashboard: Dashboard, browser: Chrome
+    ) -> None:
+        """The cookie is strict: a page of ours that leads to itself brings it."""
+        dashboard.sign_in("/keys")
+        browser.get(f"http://localhost:{dashboard.installation.port}/login")
+        browser.execute_script(
+            """const link = document.createElement("a");
+            link.href = arguments[0];
+            link.id = "elsewhere";
+            link.textContent = "elsewhere";
+            document.querySelector("main").prepend(link);""",
+            f"{dashboard.address}/keys/new?x=1",
+        )
+        dashboard.press("#elsewhere")
+        WebDriverWait(browser, PATIENCE).until(
+            lambda _browser: dashboard.find("h1").text == "Create a key"
+        )
+        assert browser.current_url == f"{dashboard.address}/keys/new?x=1"
 
 
 def put(dashboard: Dashboard, value: str) -> None:
