@@ -118,7 +118,9 @@ class JobPages:
             if one.state == "active" and wanted in {"", one.name}
         ]
         if not names:
-            text = f"{wanted or 'No account of this job'} is not active: connect it first."
+            text = "No account of this job is active: connect one first."
+            if wanted:
+                text = f"{wanted} is not active, or not of this job."
             return self._frame.go(request, path, text, level="danger")
         begun = await self._starter.start(job, names, None)
         states = [one.state for one in begun.values()]
