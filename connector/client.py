@@ -148,8 +148,8 @@ class Client:
             connection = self._idle.pop()
             try:
                 return self._exchange(connection, method, path, headers)
-            except (OSError, DaemonUnreachable):
-                connection.close()  # the daemon has closed it meanwhile, or was restarted
+            except DaemonUnreachable:
+                pass  # the daemon has closed it meanwhile, or was restarted
         return self._exchange(open_socket(self.path), method, path, headers)
 
     def _exchange(
@@ -157,6 +157,9 @@ class Client:
     ) -> Answer:
         try:
             answer = exchange(connection, method, path, headers)
+        except OSError as error:
+            connection.close()
+            raise DaemonUnreachable(f"the daemon does not answer: {error}") from None
         except BaseException:
             connection.close()
             raise
