@@ -12,7 +12,7 @@ from typing import Final
 from connector.api_key import new_key
 
 #: What a request without a good key may be answered.
-REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 413, 414, 415, 417, 421, 429, 431})
+REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 408, 413, 414, 415, 417, 421, 429, 431})
 #: Answers begin so; ``100 Continue`` is none.
 _STATUS: Final = re.compile(rb"HTTP/1\.1 ([2-9]\d\d) ")
 #: What is shown to everybody: that the daemon lives, and where one signs in.
