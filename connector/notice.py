@@ -27,6 +27,8 @@ Event = Literal["opened", "changed", "reminder", "resolved"]
 
 #: Before the end of a consent people are told so many days ahead, once for each.
 STEPS: Final = (14, 7, 1)
+#: One run that fails, and its successor too, may be the network's; a third one is not.
+FAILED_RUNS: Final = 3
 #: A claimed delivery is taken up by nobody else for so long (seconds): longer than a channel may
 #: take, and than the clocks of two hosts differ.
 CLAIM_TIME: Final = 120.0

@@ -5,6 +5,7 @@ from typing import Final
 
 from connector.account import HELD
 from connector.notice import (
+    FAILED_RUNS,
     PAST,
     STEPS,
     AccountFacts,
@@ -20,8 +21,6 @@ DAY: Final = 86_400.0
 FAILING_LIMIT: Final = DAY
 #: A provider that was left alone for so long is down, and not hiccuping (seconds).
 UNAVAILABLE_LIMIT: Final = 900.0
-#: One run that fails, and its successor too, may be the network's; a third one is not.
-FAILED_RUNS: Final = 3
 
 
 def open_causes(

@@ -83,10 +83,14 @@ class _Planning:
         self._made: list[Notice] = []
 
     def plan(self) -> Plan:
-        known = {notice.cause.key for notice in self._before}
-        single = [one for one in self._before if one.count is None]
         sums = {one.cause.key: one for one in self._before if one.count is not None}
+        told_of_by = {None, *(one.id for one in sums.values())}
+        single = [one for one in self._before if one.count is None and one.part_of in told_of_by]
+        known = {notice.cause.key for notice in (*single, *sums.values())}
         after = {notice.id: self._seen(notice) for notice in single}
+        # a daemon added it to a sum while another one took that as over: it begins anew
+        lost = (one for one in self._before if one.id not in after and one.count is None)
+        after |= {one.id: replace(one, gone_at=self._now, resolved_at=self._now) for one in lost}
         new = [cause for key, cause in self._causes.items() if key not in known]
         self._open(new, single, sums)
         parts = defaultdict[str, list[Notice]](list)

@@ -1,12 +1,13 @@
 """What people must be told, for this process: looks for it, and gives it in words."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from connector.notice import Event, Notice
 from connector.notices.causes import open_causes
 from connector.notices.local import LocalNotices
-from connector.notices.plan import plan
+from connector.notices.plan import Plan, plan
 from connector.notices.wording import Message, compose
 from connector.settings import Settings
 from connector.store.changes import ChangeWatch
@@ -78,10 +79,15 @@ class NoticeDesk:
             for notice in before
             if notice.cause.kind in {"provider_unavailable", "registration_rejected"}
         }
-        causes = open_causes(
-            facts, halted={name for name in halted if name}, idle=self._idle, now=now
-        )
-        planned = plan(causes, before, reminders=self._reminders, now=now)
+
+        def work() -> Plan:
+            causes = open_causes(
+                facts, halted={name for name in halted if name}, idle=self._idle, now=now
+            )
+            return plan(causes, before, reminders=self._reminders, now=now)
+
+        # of ten thousand accounts it takes half a second, for which no token would be served
+        planned = await asyncio.to_thread(work)
         await self.store.save(planned.made, planned.changed)
 
     async def open(self) -> list[Message]:

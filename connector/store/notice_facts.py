@@ -1,12 +1,19 @@
 """What the database knows that people may have to be told: found by index, a few rows of many."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, select, text
+from sqlalchemy import Executable, Row, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector.notice import STEPS, AccountFacts, Facts, JobFacts, ProviderFacts
+from connector.notice import (
+    FAILED_RUNS,
+    STEPS,
+    AccountFacts,
+    Facts,
+    JobFacts,
+    ProviderFacts,
+)
 from connector.store.database import Database
 from connector.store.notice_tables import CONSENT_ENDS, IS_FAILING, NEEDS_CONSENT
 from connector.store.tables import ACCOUNT
@@ -14,6 +21,9 @@ from connector.store.tables import ACCOUNT
 #: A job whose last failure is older than this is not waited for any more (seconds): longer than
 #: three runs of one that is due once a month.
 OLDEST_FAILURE: Final = 100 * 86_400.0
+
+#: Rows that are read without a pause: some milliseconds' worth, for which no token is served.
+_ROWS: Final = 200
 
 _COLUMNS: Final = (
     ACCOUNT.c.id,
@@ -38,25 +48,30 @@ _HALTS: Final = text("SELECT provider, since, halted_until, message, rejected FR
 #: index ``ix_run_failed``; the second one says which of its rows.
 _JOBS: Final = text(
     """
-    SELECT run.job AS job, account.id AS account_id, account.name AS account,
-        account.provider AS provider, count(*) AS failures, min(run.started_at) AS since,
-        max(run.started_at) AS last
-    FROM run JOIN account ON account.name = run.account AND account.state = 'active'
-    WHERE run.outcome IN ('consent_required', 'failed', 'interrupted')
-        AND run.outcome = 'failed' AND run.started_at > :oldest
-        AND NOT EXISTS (
-            SELECT 1 FROM run AS success
-            WHERE success.job = run.job AND success.account = run.account
-                AND success.outcome = 'succeeded' AND success.started_at > run.started_at
-        )
-        AND NOT EXISTS (SELECT 1 FROM job WHERE job.name = run.job AND job.paused_at IS NOT NULL)
-    GROUP BY run.job, account.id, account.name, account.provider
-    HAVING count(*) > 1
+    SELECT found.*, (
+        SELECT max(run.error) FROM run
+        WHERE run.job = found.job AND run.account = found.account
+            AND run.started_at = found.last_at AND run.outcome = 'failed'
+    ) AS error
+    FROM (
+        SELECT run.job AS job, account.id AS account_id, account.name AS account,
+            account.provider AS provider, count(*) AS failures, min(run.started_at) AS since,
+            max(run.started_at) AS last_at
+        FROM run JOIN account ON account.name = run.account AND account.state = 'active'
+        WHERE run.outcome IN ('consent_required', 'failed', 'interrupted')
+            AND run.outcome = 'failed' AND run.started_at > :oldest
+            AND NOT EXISTS (
+                SELECT 1 FROM run AS success
+                WHERE success.job = run.job AND success.account = run.account
+                    AND success.outcome = 'succeeded' AND success.started_at > run.started_at
+            )
+            AND NOT EXISTS (
+                SELECT 1 FROM job WHERE job.name = run.job AND job.paused_at IS NOT NULL
+            )
+        GROUP BY run.job, account.id, account.name, account.provider
+        HAVING count(*) >= :least
+    ) AS found
     """
-)
-_ERROR: Final = text(
-    "SELECT error FROM run WHERE outcome = 'failed' AND job = :job AND account = :account"
-    " AND started_at = :last"
 )
 
 
@@ -85,15 +100,19 @@ class NoticeFacts:
         Raises:
             TemporarilyUnavailable: the database cannot be had.
         """
-        horizon = now + STEPS[0] * 86_400.0
+        horizon = {"horizon": now + STEPS[0] * 86_400.0}
+        runs = {"oldest": now - OLDEST_FAILURE, "least": FAILED_RUNS}
+        accounts, jobs = dict[str, AccountFacts](), list[JobFacts]()
         async with self._database.read() as connection:
-            rows: list[Row[Any]] = []
             for query in (_NEED_CONSENT, _CONSENT_ENDS, _FAILING):
-                rows += await connection.execute(query, {"horizon": horizon})
+                async for row in gently(connection, query, horizon):
+                    accounts[row.id] = AccountFacts(**row._mapping)  # noqa: SLF001 - SQLAlchemy's name
             halts = (await connection.execute(_HALTS)).all()
-            jobs = await self._failing_jobs(connection, now) if self.jobs else ()
+            async for row in gently(connection, _JOBS, runs):
+                if row.job in self.jobs:
+                    jobs.append(_job(row))
         return Facts(
-            accounts=tuple({row.id: _account(row) for row in rows}.values()),
+            accounts=tuple(accounts.values()),
             providers=tuple(
                 ProviderFacts(
                     provider=row.provider,
@@ -105,29 +124,33 @@ class NoticeFacts:
                 for row in halts
                 if row.provider in self.providers
             ),
-            jobs=jobs,
+            jobs=tuple(jobs),
         )
 
-    async def _failing_jobs(self, connection: AsyncConnection, now: float) -> tuple[JobFacts, ...]:
-        found = []
-        for row in (await connection.execute(_JOBS, {"oldest": now - OLDEST_FAILURE})).all():
-            if row.job not in self.jobs:
-                continue
-            which = {"job": row.job, "account": row.account, "last": row.last}
-            error = (await connection.execute(_ERROR, which)).scalar()
-            found.append(
-                JobFacts(
-                    job=row.job,
-                    account_id=row.account_id,
-                    account=row.account,
-                    provider=row.provider,
-                    failures=row.failures,
-                    since=row.since,
-                    error=error,
-                )
-            )
-        return tuple(found)
+
+async def gently(
+    connection: AsyncConnection, query: Executable, values: Mapping[str, object] | None = None
+) -> AsyncIterator[Row[Any]]:
+    """Give the rows of a query, and let others have their turn between some of them and the next.
+
+    Args:
+        connection: to ask on.
+        query: what for.
+        values: of its parameters.
+    """
+    result = await connection.stream(query, values)
+    async for rows in result.partitions(_ROWS):
+        for row in rows:
+            yield row
 
 
-def _account(row: Row[Any]) -> AccountFacts:
-    return AccountFacts(**dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's public name for it
+def _job(row: Row[Any]) -> JobFacts:
+    return JobFacts(
+        job=row.job,
+        account_id=row.account_id,
+        account=row.account,
+        provider=row.provider,
+        failures=row.failures,
+        since=row.since,
+        error=row.error,
+    )

@@ -5,20 +5,34 @@ and so is a change of a record that somebody has changed since it was read. Who 
 sends it; the claim of a sender that dies runs out, and the next one sends the same again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
+from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, Row, Select, and_, delete, exists, or_, select, update
+from sqlalchemy import (
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.notice import CLAIM_TIME, LONGEST_DELAY, Cause, Delivery, Notice
 from connector.store.database import Database
+from connector.store.notice_facts import gently
 from connector.store.notice_tables import DELIVERY, NOTICE
 
 #: Records of what is over are kept for so long (seconds).
 KEPT: Final = 90 * 86_400.0
+#: So many records are written in one transaction.
+_LARGEST_GROUP: Final = 200
 #: So many accounts of a sum are named with it.
 MOST_MEMBERS: Final = 10
 
@@ -44,7 +58,7 @@ class NoticeStore:
         """
         async with self._database.read() as connection:
             query = select(NOTICE).where(NOTICE.c.resolved_at.is_(None))
-            return [_read(row) for row in await connection.execute(query)]
+            return [_read(row) async for row in gently(connection, query)]
 
     async def open(self) -> list[Notice]:
         """Give what people have to know now, the latest first; no parts of sums."""
@@ -72,32 +86,28 @@ class NoticeStore:
             return await _members(connection, notice)
 
     async def save(self, made: Iterable[Notice], changed: Iterable[Notice]) -> None:
-        """Write what was planned, as far as nobody else has.
+        """Write what was planned, as far as nobody else has; what is cut off is planned again.
 
         Args:
             made: new records; a sum stands before its parts.
             changed: records with the versions that were read.
         """
-        made, changed = list(made), list(changed)
-        if not made and not changed:
-            return
         dialect = sqlite if self._database.is_sqlite else postgresql
         adding = dialect.insert(NOTICE).on_conflict_do_nothing()
-        async with self._database.write() as connection:
-            for notice in changed:
-                await connection.execute(
-                    update(NOTICE)
-                    .where(NOTICE.c.id == notice.id, NOTICE.c.version == notice.version)
-                    .values(**_columns(notice) | {"version": notice.version + 1})
-                )
-            lost: set[str] = set()
-            for notice in (one for one in made if one.count is not None):
-                result: CursorResult[Any] = await connection.execute(adding, _columns(notice))
-                if result.rowcount == 0:  # another daemon has made this sum: its parts too
-                    lost.add(notice.id)
-            rows = [_columns(one) for one in made if one.count is None and one.part_of not in lost]
-            if rows:
-                await connection.execute(adding, rows)
+        for some in _groups(changed):
+            async with self._database.write() as connection:
+                await connection.execute(_CHANGE, [_change(notice) for notice in some])
+        made, lost = list(made), set[str]()
+        for notice in (one for one in made if one.count is not None):
+            async with self._database.write() as connection:
+                added = await connection.execute(adding.returning(NOTICE.c.id), _columns(notice))
+                is_lost = added.first() is None
+            if is_lost:  # another daemon has made this sum: its parts too
+                lost.add(notice.id)
+        rows = (one for one in made if one.count is None and one.part_of not in lost)
+        for some in _groups(rows):
+            async with self._database.write() as connection:
+                await connection.execute(adding, [_columns(notice) for notice in some])
 
     async def claim(self, channel: str, *, owner: str, now: float) -> Delivery | None:
         """Take what a channel is to tell now; None: there is nothing.
@@ -195,6 +205,27 @@ class NoticeStore:
                 )
                 .values(claimed_by=None, claimed_until=0.0, **values)
             )
+
+
+_CHANGE: Final = (
+    update(NOTICE)
+    .where(NOTICE.c.id == bindparam("of_id"), NOTICE.c.version == bindparam("of_version"))
+    .values({name: bindparam(name) for name in (*_CAUSE, *_OWN) if name != "id"})
+)
+
+
+def _change(notice: Notice) -> dict[str, object]:
+    """Give the parameters of `_CHANGE`."""
+    columns = _columns(notice) | {"version": notice.version + 1}
+    del columns["id"]
+    return columns | {"of_id": notice.id, "of_version": notice.version}
+
+
+def _groups(notices: Iterable[Notice]) -> Iterator[list[Notice]]:
+    """Give some records at a time: while they are written others wait for the database."""
+    rest = iter(notices)
+    while some := list(islice(rest, _LARGEST_GROUP)):
+        yield some
 
 
 _NEW_DELIVERY: Final = {"told": 0, "attempts": 0, "retry_at": 0.0, "claimed_until": 0.0}

@@ -98,6 +98,18 @@ class TestRecords:
         assert len(await notices.unresolved()) == 101
         assert await notices.accounts(notice) == tuple(sorted(f"acme/{n}" for n in range(100))[:10])
 
+    async def test_parts_of_a_sum_that_another_daemon_has_made_wait_for_the_next_look(
+        self, notices: NoticeStore
+    ) -> None:
+        """Else they would be parts of a sum that is not there, and nobody would hear of them."""
+        late = plan([cause(n) for n in range(50, 100)], [], reminders=(), now=SOME_TIME)
+        await look(notices, *(cause(number) for number in range(50)))
+        await notices.save(late.made, late.changed)
+        assert len(await notices.unresolved()) == 51
+        await look(notices, *(cause(number) for number in range(100)))
+        (notice,) = await notices.open()
+        assert (notice.count, len(await notices.unresolved())) == (100, 101)
+
     async def test_what_was_changed_since_it_was_read_is_not_changed(
         self, notices: NoticeStore
     ) -> None:

@@ -200,6 +200,15 @@ class TestStorm:
         book.look(*more, after=DAY / 2)
         assert any(one.cause.account == "acme/50" and one.number == 1 for one in book.told)
 
+    def test_parts_of_what_another_daemon_took_as_over_are_told(self) -> None:
+        book = Book()
+        storm = [needed(number) for number in range(50)]
+        (told,) = book.look(*storm)
+        book.records[told.id] = replace(told, number=2, event="resolved", resolved_at=START)
+        (again,) = book.look(*storm, after=60)
+        assert (again.event, again.count, again.id != told.id) == ("opened", 50, True)
+        assert {one.part_of for one in book.open()} == {None, again.id}
+
     def test_providers_are_told_apart(self) -> None:
         book = Book()
         causes = [needed(one, provider) for provider in ("acme", "other") for one in range(20)]
