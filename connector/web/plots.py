@@ -131,7 +131,7 @@ def bar_plot(days: Sequence[Day], *, name: str, title: str, what: str) -> str:
     parts = [_grid(values)]
     for number, day in enumerate(days):
         parts.append(_bar(day, values, left=_LEFT + number * width, width=width, what=what))
-    every = max(1, math.ceil(len(days) / 5))
+    every = max(1, math.ceil(len(days) / 4))  # a phone has room for four labels
     for number in range(len(days) - 1, -1, -every):  # today has its label
         x = min(_LEFT + (number + 0.5) * width, _LAST_LABEL)
         parts.append(_label(x, _BOTTOM + 20, write_day(days[number].at), "middle"))

@@ -6,6 +6,7 @@ A machine without a browser says so loudly and skips; in CI that is a failure.
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,15 @@ def installation(tmp_path: Path, simulator: Simulator) -> Iterator[Installation]
     with Installation(tmp_path, simulator) as made:
         made.configure()
         yield made
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, of which no other part of its package is used."""
+    package = find_spec("axe_playwright_python")
+    assert package is not None
+    assert package.origin is not None
+    return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 def screenshot(browser: Chrome, name: str) -> Path:

@@ -128,3 +128,16 @@ def is_gone(element: WebElement) -> bool:
     except WebDriverException as error:  # between two pages
         return "does not belong to the document" in str(error)
     return False
+
+
+def faults(browser: Chrome, axe: str) -> list[str]:
+    """Give what axe-core finds fault with, and where."""
+    browser.execute_script(axe)
+    found: list[str] = browser.execute_async_script(
+        """const done = arguments[0];
+        axe.run(document, {resultTypes: ["violations"]}).then(
+          ({violations}) => done(violations.map((one) =>
+            `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html).join(" / ")}`)),
+          (error) => done([String(error)]));"""
+    )
+    return found

@@ -1,8 +1,6 @@
 """Every page of the dashboard is of use to everybody: axe-core, the keyboard, and every width."""
 
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from selenium.webdriver import ActionChains, Chrome
@@ -11,7 +9,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.acceptance.installation import Installation
 
 from .conftest import screenshot
-from .dashboard import WIDTHS, Dashboard, look, shown
+from .dashboard import WIDTHS, Dashboard, faults, look, shown
 
 PAGES = {
     "accounts": "/accounts",
@@ -27,15 +25,6 @@ PAGES = {
     "revoke-key": "/keys/report/revoke",
     "no-account": "/accounts/acme/none",
 }
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The script of axe-core, of which no other part of its package is used."""
-    package = find_spec("axe_playwright_python")
-    assert package is not None
-    assert package.origin is not None
-    return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -63,19 +52,6 @@ def dashboard(browser: Chrome, installation: Installation) -> Iterator[Dashboard
     installation.serve()
     with shown(browser):
         yield Dashboard(browser, installation)
-
-
-def faults(browser: Chrome, axe: str) -> list[str]:
-    """Give what axe-core finds fault with, and where."""
-    browser.execute_script(axe)
-    found: list[str] = browser.execute_async_script(
-        """const done = arguments[0];
-        axe.run(document, {resultTypes: ["violations"]}).then(
-          ({violations}) => done(violations.map((one) =>
-            `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html).join(" / ")}`)),
-          (error) => done([String(error)]));"""
-    )
-    return found
 
 
 @pytest.mark.parametrize("width", ["phone", "desktop"])
