@@ -213,6 +213,9 @@ def test_what_happened_is_of_use_to_everybody(
                 found[f"{name} {width}"] = f"sticks out by {wide}"
             for scheme in ("light", "dark"):
                 look(browser, width, scheme)
+                browser.execute_script(  # what was refreshed stands further down
+                    "document.querySelector('#refresh-rate')?.scrollIntoView()"
+                )
                 screenshot(browser, f"history-{name}-{WIDTHS[width]['width']}-{scheme}")
                 if faulty := faults(browser, axe):
                     found[f"{name} {width} {scheme}"] = faulty

@@ -54,7 +54,7 @@ class TestAudit:
         for number in range(5):
             runtime.trail.note(Entry(event="key.created", detail={"name": f"k{number}"}))
         await runtime.trail.flush()
-        path, seen = "/audit?event=key.created", []
+        path, page, seen = "/audit?event=key.created", "", []
         while path:
             page = (await person.get(path)).text
             seen += [row.rpartition("name: ")[2] for row in rows_of(page)]

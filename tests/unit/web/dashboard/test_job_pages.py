@@ -187,8 +187,9 @@ class TestRuns:
         self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("connector.web.dashboard.runs.PAGE_SIZE", 2)
-        await write(runtime, *({"records": number} for number in range(5)))
-        path, seen = "/runs?job=pull", []
+        rows: list[dict[str, object]] = [{"records": number} for number in range(5)]
+        await write(runtime, *rows)
+        path, page, seen = "/runs?job=pull", "", []
         while path:
             page = (await person.get(path)).text
             seen += [row.split(" | ")[3] for row in rows_of(page)]
