@@ -12,6 +12,7 @@ from connector.daemon.serving import Serving
 from connector.errors import ConfigurationError, ConnectorError
 from connector.runtime import prepare
 from connector.settings import load_settings
+from connector.worker_thread import WorkerThread
 
 logger = logging.getLogger(__name__)
 
@@ -30,24 +31,29 @@ class Reloading:
         self._serving = serving
         self._wish = wish
         self._manager = manager
+        self._thread = WorkerThread("configuration")
 
     async def run(self) -> None:
         """Serve wishes until cancelled."""
-        while True:
-            await self._wish.wait()
-            self._wish.clear()
-            self._manager.reloading()
-            is_in_force = await self.reload()
-            refused = "serving; the last reload was refused, see the log"
-            self._manager.ready("serving" if is_in_force else refused)
+        try:
+            while True:
+                await self._wish.wait()
+                self._wish.clear()
+                self._manager.reloading()
+                is_in_force = await self.reload()
+                refused = "serving; the last reload was refused, see the log"
+                self._manager.ready("serving" if is_in_force else refused)
+        finally:
+            self._thread.close()
 
     async def reload(self) -> bool:
         """Read the configuration again; tell whether it is in force."""
         logger.info("reading the configuration again", extra={"action": "reload.begun"})
         runtime = self._serving.runtime
         try:
-            # a file system that hangs holds up no call
-            settings = await asyncio.to_thread(load_settings, runtime.settings.path)
+            # a file system that hangs holds up no call, and not the end of the daemon either
+            path = runtime.settings.path
+            settings = await self._thread.run(lambda: load_settings(path))
             prepared = await prepare(runtime, settings)
             self._serving.use(prepared)
         except ConfigurationError as error:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Final
 
-from connector.errors import ConfigurationError, ConnectorError, Problem
+from connector.errors import ConfigurationError, ConnectorError, Problem, TemporarilyUnavailable
 from connector.oauth.wire import Wire, make_transport
 from connector.providers.configured import ConfiguredProviders
 from connector.runtime.objects import Runtime
@@ -13,6 +14,9 @@ from connector.settings.restart import needs_restart
 from connector.store.reachable import check_reachable
 
 logger = logging.getLogger(__name__)
+
+#: A provider's metadata is waited for so long (seconds): whoever has asked for a reload waits too.
+LONGEST_WAIT: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +58,9 @@ async def prepare(runtime: Runtime, settings: Settings) -> Prepared:
     problems = needs_restart(runtime.settings, settings)
     wire = await _wire(runtime, settings)
     providers = runtime.directory.configured(settings.providers, settings.registrations, wire=wire)
-    results = await asyncio.gather(*map(providers.get, settings.providers), return_exceptions=True)
+    results = await asyncio.gather(
+        *(_make_ready(providers, name) for name in settings.providers), return_exceptions=True
+    )
     for name, result in zip(settings.providers, results, strict=True):
         if isinstance(result, ConfigurationError):
             problems += result.problems
@@ -66,6 +72,15 @@ async def prepare(runtime: Runtime, settings: Settings) -> Prepared:
         raise ConfigurationError(list(dict.fromkeys(problems)))
     await check_reachable(runtime.database)
     return Prepared(settings=settings, providers=providers, wire=wire)
+
+
+async def _make_ready(providers: ConfiguredProviders, name: str) -> None:
+    """Read its secret, and ask for its metadata where nothing is pinned; raises as `get`."""
+    try:
+        async with asyncio.timeout(LONGEST_WAIT):
+            await providers.get(name)
+    except TimeoutError:
+        raise TemporarilyUnavailable(f"the metadata of provider {name} is slow to come") from None
 
 
 async def _wire(runtime: Runtime, settings: Settings) -> Wire:
