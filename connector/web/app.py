@@ -22,6 +22,7 @@ from connector.web.browser_cookie import BrowserCookie
 from connector.web.caller import ANY, route
 from connector.web.connect_link import ConnectLinkPages
 from connector.web.dashboard import Dashboard
+from connector.web.dashboard.open_notices import open_notices
 from connector.web.hot_route import HotRoute
 from connector.web.job_runs import JobRuns
 from connector.web.known_keys import KnownKeys
@@ -88,7 +89,14 @@ def make_app(
     )
     lasting.redirection.cookie = cookie
     refused = lasting.refusals.note
-    pages = Dashboard(runtime, links, address=address, refused=refused, starter=starter).routes()
+    pages = Dashboard(
+        runtime,
+        links,
+        address=address,
+        refused=refused,
+        starter=starter,
+        notices=open_notices(runtime),
+    ).routes()
     redirect_uris = [provider.redirect_uri for provider in providers.values()]
 
     hosts = {f"{name}:{daemon.port}" for name in (host, "localhost", "127.0.0.1", "[::1]")}

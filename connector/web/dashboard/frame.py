@@ -3,6 +3,7 @@
 `Frame.render` is what a page ends in; the package's docstring says how to add one.
 """
 
+import asyncio
 import functools
 import pwd
 from collections import OrderedDict
@@ -18,10 +19,12 @@ from connector import errors
 from connector.runtime import Runtime
 from connector.store.audit_entry import Actor
 from connector.store.dashboard_sessions import DashboardSession, DashboardSessions
+from connector.store.reachable import check_reachable
 from connector.web.body import UnusableBody
 from connector.web.dashboard import words
 from connector.web.dashboard.guard import (
     CSRF_FIELD,
+    LIVE_HEADER,
     Endpoint,
     Guard,
     PageRoute,
@@ -41,6 +44,8 @@ SECTIONS: Final = (
 )
 #: Sessions that something is to be told to; whoever does not come for it is forgotten.
 _MOST_TOLD: Final = 1000
+#: An error's page waits no longer for whether the store can be had (seconds).
+_LOOKING_TIME: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,16 +149,17 @@ class Frame:
             status: the HTTP status.
         """
         session = session_of(request)
-        is_away = status == 503  # then the notices cannot be had either
+        is_live = LIVE_HEADER in request.headers  # nobody may be there to be told
         common = {
             "section": _section(request.url.path),
             "sections": [one for one in SECTIONS if one[0] in self.paths],
             "csrf_field": CSRF_FIELD,
             "csrf_token": csrf_token(session) if session else "",
             "person": _person(session),
-            "told": self._told.pop(_key(session), None) if session else None,
-            "notices": () if is_away or session is None else await self._notices(),
-            "store_is_reachable": not is_away,
+            "told": self._told.pop(_key(session), None) if session and not is_live else None,
+            "notices": await self._open_notices() if session else (),
+            "store_is_reachable": True,  # it has said who is signed in
+            "vault_is_open": True,
             "now": self._runtime.now(),
         }
         html = _environment().get_template(f"dashboard/{template}").render({**common, **values})
@@ -200,8 +206,26 @@ class Frame:
     async def show_error(self, request: Request, error: Exception) -> Response:
         """Make a page of an error; of one that is none of ours it says nothing."""
         status, heading, text = _told_of(error)
-        values = {"heading": heading, "text": text, "status": status}
+        values: dict[str, object] = {"heading": heading, "text": text}
+        if status == 503:
+            values["store_is_reachable"] = await self._is_store_reachable()
+            values["vault_is_open"] = not isinstance(error, errors.VaultSealed)
         return await self.render(request, "error.html", values, status=status)
+
+    async def _open_notices(self) -> Sequence[Notice]:
+        """Give the notices; a page is shown though they cannot be had."""
+        try:
+            return await self._notices()
+        except errors.ConnectorError:
+            return ()
+
+    async def _is_store_reachable(self) -> bool:
+        try:
+            async with asyncio.timeout(_LOOKING_TIME):
+                await check_reachable(self._runtime.database)
+        except (errors.ConnectorError, TimeoutError):
+            return False
+        return True
 
 
 def _told_of(error: Exception) -> tuple[int, str, str]:

@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const PERIOD = 5000; // a person sees what a job did while still looking
+  const LIVE = "[data-live]:not(#notices)"; // notices alone are no reason to fetch a form again
   const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
   function duration(seconds) {
@@ -56,7 +57,7 @@
   }
 
   async function refresh() {
-    if (document.hidden || !document.querySelector("[data-live]")) return;
+    if (document.hidden) return;
     const answer = await fetch(location.href, { headers: { "Connector-Live": "1" }, credentials: "same-origin" });
     if (answer.status === 401) return location.reload(); // signed out: it leads to where one signs in
     if (!answer.ok) throw new Error(answer.statusText);
@@ -81,7 +82,7 @@
   }
   count();
   setInterval(count, 1000);
-  if (state && document.querySelector("[data-live]")) {
+  if (state && document.querySelector(LIVE)) {
     state.hidden = false;
     setInterval(() => refresh().then(
       () => { state.textContent = "Live"; },

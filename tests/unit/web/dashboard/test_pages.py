@@ -7,9 +7,12 @@ import pytest
 from sqlalchemy import update
 from sqlmodel import col
 
+from connector.errors import TemporarilyUnavailable
+from connector.notice import Cause, Kind, Notice
 from connector.runtime import Runtime
 from connector.store.tables import AccountRow
 from connector.web.dashboard.accounts import PAGE_SIZE
+from connector.web.dashboard.open_notices import MOST_SHOWN
 from tests.unit.audited import audited, detail
 from tests.unit.workbench import ACCOUNT, NOW, Workbench
 
@@ -344,3 +347,78 @@ class TestSafety:
         assert answer.status_code == 500
         assert "secret detail" not in answer.text
         assert "bug in Connector" in answer.text
+
+
+class TestNotices:
+    async def test_above_every_page_with_the_page_where_it_is_dealt_with(
+        self, person: Visitor, runtime: Runtime
+    ) -> None:
+        await change(runtime, ACCOUNT, state="consent_required", reason=ATTACK, state_since=NOW)
+        assert 'aria-label="Notices"' not in (await person.get("/keys")).text
+        await runtime.notices.look()
+        page = (await person.get("/keys")).text
+        notices = page.partition('aria-label="Notices"')[2].partition("</section>")[0]
+        assert "Account acme/ads needs consent." in text_of(notices)
+        assert 'class="notice danger"' in notices
+        assert f'href="/accounts/{ACCOUNT}"' in notices
+        assert "<img" not in page
+
+    async def test_the_gravest_and_how_many_more(
+        self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kinds: list[Kind] = ["consent_ends", "refresh_held", "consent_ends", "job_failing", "trial"]
+
+        async def several() -> list[Notice]:
+            causes = [
+                Cause(key=f"{number}", kind=kind, since=NOW, account=ACCOUNT, job="pull", level=1)
+                for number, kind in enumerate(kinds)
+            ]
+            return [
+                Notice(id=cause.key, cause=cause, first_seen=NOW, told_at=NOW) for cause in causes
+            ]
+
+        monkeypatch.setattr(runtime.notices.store, "open", several)
+        page = (await person.get("/keys")).text
+        shown = re.findall(r'<div class="notice (\w+)">', page)
+        assert shown == ["danger", "danger", "warning", "info"]
+        assert f"{len(kinds) - MOST_SHOWN} more notices." in page
+
+    async def test_a_page_is_shown_though_they_cannot_be_had(
+        self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def away() -> None:
+            raise TemporarilyUnavailable("the database cannot be had")
+
+        monkeypatch.setattr(runtime.notices.store, "open", away)
+        assert (await person.get("/keys")).status_code == 200
+
+
+class TestState:
+    async def test_of_the_daemon(self, person: Visitor) -> None:
+        page = text_of((await person.get("/keys")).text)
+        assert "Store reachable Vault open" in page
+
+    async def test_the_store_is_away(
+        self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody can be known then: the page says so, and asks for no code."""
+
+        def read() -> None:
+            raise TemporarilyUnavailable("the database cannot be had")
+
+        monkeypatch.setattr(runtime.database, "read", read)
+        answer = await person.get("/keys")
+        assert answer.status_code == 503
+        assert "the database cannot be had" in answer.text
+        assert person.cookie is not None
+
+    async def test_a_provider_that_is_away_is_not_taken_for_the_store(
+        self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def away(*_arguments: object) -> None:
+            raise TemporarilyUnavailable("the provider does not answer")
+
+        monkeypatch.setattr(runtime.revoker, "revoke", away)
+        answer = await person.send(f"/accounts/{ACCOUNT}/revoke")
+        assert answer.status_code == 503
+        assert "Store reachable Vault open" in text_of(answer.text)
