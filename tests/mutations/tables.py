@@ -9,6 +9,7 @@ from tests.mutations.handing_on import HANDING_ON
 from tests.mutations.journal import JOURNAL
 from tests.mutations.moving import MOVING
 from tests.mutations.mutation import Table
+from tests.mutations.pages import PAGES
 from tests.mutations.refreshing import REFRESHING
 from tests.mutations.sealing import SEALING
 from tests.mutations.seals import SEALS
@@ -31,4 +32,5 @@ TABLES: Final[tuple[Table, ...]] = (
     MOVING,
     SEALS,
     HANDING_ON,
+    PAGES,
 )
