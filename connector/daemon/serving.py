@@ -12,6 +12,7 @@ from connector.jobs.schedule import Timer
 from connector.refresher import Refresher
 from connector.runtime import Prepared, Runtime, RuntimeCredentials
 from connector.web.app import Lasting, make_app
+from connector.web.connections import raise_descriptor_limit, share_of
 from connector.web.known_keys import KnownKeys
 from connector.web.run_starter import RunStarter
 from connector.web.server import Server, Switch, TrustedPeer
@@ -46,9 +47,10 @@ class Serving:
         self._keys = KnownKeys(runtime.api_keys, now=runtime.now)
         self._lasting = Lasting(runtime)
         self._switch = Switch(make_app(runtime, self._starter, self._keys, self._lasting))
-        self._servers = [Server(self._switch, sockets.tcp)]
+        tcp, unix = share_of(settings.daemon.max_connections, raise_descriptor_limit())
+        self._servers = [Server(self._switch, sockets.tcp, most=tcp)]
         if sockets.unix:
-            self._servers.append(Server(TrustedPeer(self._switch), sockets.unix))
+            self._servers.append(Server(TrustedPeer(self._switch), sockets.unix, most=unix))
         self._timer = Timer(settings.jobs, runner, now=runtime.now)
         self._refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
         self._upkeep = Upkeep(runtime)

@@ -71,6 +71,8 @@ def read_daemon(section: Section) -> DaemonSettings:
         session_idle=_read_session(section, "session_idle", DEFAULT_SESSION_IDLE),
         session_lifetime=_read_session(section, "session_lifetime", DEFAULT_SESSION_LIFETIME),
         history_keep=section.duration("history_keep", DEFAULT_HISTORY_KEEP) or 0.0,
+        rate_limit=section.integer("rate_limit", 200, lowest=0, highest=1_000_000),
+        max_connections=section.integer("max_connections", 512, lowest=16, highest=65_536),
     )
     section.finish()
     return daemon

@@ -60,6 +60,8 @@ class DaemonSettings:
         session_lifetime: seconds after which any session of the dashboard ends.
         history_keep: seconds for which what came of refreshes is kept; 0: no limit but that of
             their number.
+        rate_limit: calls a second of one API key; 0: as many as it likes.
+        max_connections: that may be open over TCP.
     """
 
     host: str
@@ -69,6 +71,8 @@ class DaemonSettings:
     session_idle: float = 30 * 60.0
     session_lifetime: float = 12 * 3600.0
     history_keep: float = 90 * 86_400.0
+    rate_limit: int = 200
+    max_connections: int = 512
 
     @property
     def address(self) -> str:

@@ -7,6 +7,7 @@ nowhere else (CHECKLIST 142 to 147). What a caller may do is the routes' busines
 who is signed in to the dashboard is its own routes', see `dashboard.guard`.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
@@ -14,14 +15,17 @@ from typing import Final, NamedTuple
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from connector.api_key import ApiKey
 from connector.consent import redirect_path
 from connector.errors import TemporarilyUnavailable
 from connector.store.audit_entry import Actor, acting_as
+from connector.web.bounded import KNOWN
 from connector.web.caller import KEY, Caller
 from connector.web.dashboard import PageRoute
 from connector.web.known_keys import KnownKeys
 from connector.web.peer import actor_of_key, actor_of_stranger
-from connector.web.problems import CHALLENGE, problem
+from connector.web.problems import CHALLENGE, problem, too_many_requests
+from connector.web.rate import CallRates
 from connector.web.redirection import raw_path
 
 #: What a person's browser must reach to consent, besides the redirect URIs.
@@ -63,6 +67,7 @@ class AccessCheck:
         app: the application.
         hosts: what a ``Host`` header over TCP may say.
         keys: finds the API key of a caller.
+        rates: how often it may call.
         redirect_uris: where providers send the person's browser.
         on_refusal: is told who was refused, and why in a word.
         pages: of the dashboard, which look for themselves who is signed in.
@@ -73,6 +78,7 @@ class AccessCheck:
         app: ASGIApp,
         hosts: Iterable[str],
         keys: KnownKeys,
+        rates: CallRates,
         redirect_uris: Iterable[str],
         on_refusal: Callable[[Actor, str], None],
         pages: Iterable[PageRoute],
@@ -82,6 +88,7 @@ class AccessCheck:
         self._app = app
         self._keys = keys
         self._hosts = frozenset(host.encode() for host in hosts)
+        self._rates = rates
         self._callbacks = frozenset(map(redirect_path, redirect_uris))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,24 +106,43 @@ class AccessCheck:
                 await self._app(scope, receive, send)
             return
         if refusal is None:
+            may_wait = not self._rates.wait_of_stranger(stranger.name, time.monotonic())
             try:
-                key = await self._keys.find(_bearer(headers))
+                key = await self._keys.find(_bearer(headers), may_wait=may_wait)
             except TemporarilyUnavailable as error:
-                wait = {"Retry-After": "5"}
-                answer = problem(503, error.problem_type(), str(error), headers=wait)
+                later = {"Retry-After": "5"}
+                answer = problem(503, error.problem_type(), str(error), headers=later)
                 await answer(scope, receive, send)
                 return
             if key is not None:
-                holder = actor_of_key(key.name)
-                caller = Caller(key=key, refused=partial(self._on_refusal, holder))
-                with acting_as(holder):
-                    await self._app({**scope, KEY: caller}, receive, send)
+                scope[KNOWN] = True
+                await self._call(key, scope, receive, send)
                 return
             refusal = _BAD_KEY if any(headers.get(b"authorization", ())) else _NO_KEY
+            wait = self._rates.note_stranger(stranger.name, time.monotonic())
+            if wait:
+                self._on_refusal(stranger, "too_many_requests")
+                await too_many_requests(wait)(scope, receive, send)
+                return
         self._on_refusal(stranger, refusal.outcome)
         more = CHALLENGE if refusal.status == 401 else None
         answer = problem(refusal.status, refusal.name, refusal.detail, headers=more)
         await answer(scope, receive, send)
+
+    async def _call(self, key: ApiKey, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what the holder of a key asks for, unless that is too much."""
+        holder = actor_of_key(key.name)
+        wait = self._rates.enter(key.id, time.monotonic())
+        if wait:
+            self._on_refusal(holder, "too_many_requests")
+            await too_many_requests(wait)(scope, receive, send)
+            return
+        try:
+            caller = Caller(key=key, refused=partial(self._on_refusal, holder))
+            with acting_as(holder):
+                await self._app({**scope, KEY: caller}, receive, send)
+        finally:
+            self._rates.leave(key.id)
 
     def _refusal(self, scope: Scope, headers: _Headers) -> tuple[_Refusal | None, bool]:
         """Give the refusal of what no page of ours sent; and whether the path needs no key."""

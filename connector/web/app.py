@@ -26,8 +26,10 @@ from connector.web.dashboard.open_notices import open_notices
 from connector.web.hot_route import HotRoute
 from connector.web.job_runs import JobRuns
 from connector.web.known_keys import KnownKeys
+from connector.web.limits import SizeLimits
 from connector.web.openapi import openapi
 from connector.web.problems import answer_error, problem
+from connector.web.rate import CallRates
 from connector.web.readiness import Readiness
 from connector.web.redirection import Redirection
 from connector.web.refreshes import Refreshes
@@ -117,10 +119,12 @@ def make_app(
         ],
         middleware=[
             Middleware(BugGuard),
+            Middleware(SizeLimits),
             Middleware(
                 AccessCheck,
                 hosts=hosts,
                 keys=keys,
+                rates=CallRates(daemon.rate_limit, max(1, daemon.max_connections // 2)),
                 redirect_uris=redirect_uris,
                 on_refusal=refused,
                 pages=pages,

@@ -55,11 +55,12 @@ class KnownKeys:
         self._noted_at = float("-inf")
         self._is_away = False
 
-    async def find(self, text: str) -> ApiKey | None:
+    async def find(self, text: str, *, may_wait: bool = True) -> ApiKey | None:
         """Give the key that a text is, if it is good.
 
         Args:
             text: as the caller presents it.
+            may_wait: an identifier that is not known has the answer wait for the store.
 
         Raises:
             TemporarilyUnavailable: the keys could not be read yet.
@@ -71,7 +72,7 @@ class KnownKeys:
         age = self._moment() - self._asked_at
         if self._keys is None or age > STALE:
             await self._wait()
-        elif identifier not in self._keys:
+        elif identifier not in self._keys and may_wait:
             await asyncio.sleep(max(0.0, GAP - age))
             await self._wait()
         elif age > FRESH:

@@ -11,6 +11,7 @@ from connector.consent.connect_links import (
 from connector.store.refresh_history import MOST_OF_AN_ACCOUNT
 from connector.token_source.outcomes import OUTCOMES
 from connector.web.job_runs import DEFAULT_LIMIT, MOST_RUNS
+from connector.web.limits import ANY_REQUEST
 from connector.web.openapi_parts import (
     NUMBER,
     NUMBER_OR_NULL,
@@ -57,7 +58,8 @@ def openapi() -> Json:
             "version": __version__,
             "description": "Over TCP an API key is needed (Authorization: Bearer), except for "
             "/healthz and the pages of a consent; over the Unix socket the same user needs none. "
-            "To a key, accounts that are not its own do not exist. No request waits for a person",
+            "To a key, accounts that are not its own do not exist. No request waits for a person. "
+            f"{ANY_REQUEST}",
         },
         "paths": _service_paths() | _account_paths() | _job_paths() | _page_paths(),
         "components": {

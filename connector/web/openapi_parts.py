@@ -29,7 +29,8 @@ def operation(
         status: {"description": description, "content": content}
         for status, (description, content) in answers.items()
     }
-    for status in sorted(problems):
+    # what needs a key may be asked for too often
+    for status in sorted({*problems, 429} if 401 in problems else problems):
         responses[str(status)] = {"description": "RFC 9457", "content": PROBLEM}
     return {"summary": summary, "responses": responses}
 

@@ -10,9 +10,8 @@ import struct
 from functools import lru_cache
 from typing import Final
 
-import h11
 from starlette.types import Scope
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connector.store.audit_entry import Actor
 
@@ -30,8 +29,7 @@ _COMMANDS: Final = frozenset({b"exec", b"git-credential", b"docker-credential"})
 class PeerProtocol(H11Protocol):
     """HTTP whose requests bear the user at the other end in the place of an address.
 
-    No URL is logged, since some hold secrets, and what turns out not to be HTTP in the middle of a
-    request is no failure of whoever answers that request.
+    No URL is logged, since some hold secrets.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -41,17 +39,6 @@ class PeerProtocol(H11Protocol):
         user = _user_of(transport.get_extra_info("socket"))
         if user is not None:
             self.client = f"{_UID}{user}", 0
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, unless an answer has begun, and take no other after that."""
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            cycle.disconnected = True
-            cycle.message_event.set()
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            super().send_400_response(msg)
-        else:
-            self.transport.close()
 
 
 def actor_of_trusted(scope: Scope) -> Actor:

@@ -65,6 +65,22 @@ def problem(
     )
 
 
+def too_many_requests(wait: float) -> JSONResponse:
+    """Make the answer to a caller who calls too often (RFC 6585 §4).
+
+    Args:
+        wait: for how many seconds they should not.
+    """
+    after = math.ceil(wait)
+    return problem(
+        429,
+        "too-many-requests",
+        f"too many requests: ask again in {after} s",
+        headers={"Retry-After": str(after)},
+        members={"retry_after": after},
+    )
+
+
 async def answer_error(_request: Request, error: Exception) -> Response:
     """Turn one of our errors into a problem document."""
     assert isinstance(error, errors.ConnectorError)  # noqa: S101 - registered for these alone

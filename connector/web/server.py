@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 from collections.abc import Generator, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,16 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.store.audit_entry import acting_as
-from connector.web.peer import PeerProtocol, actor_of_trusted
+from connector.web.bounded import LARGEST_HEAD, BoundedProtocol
+from connector.web.connections import IDLE_TIME, Connections
+from connector.web.peer import actor_of_trusted
 
 #: Requests waiting to be accepted; more than a person's browser or a host's jobs ever open at once.
 BACKLOG: Final = 512
+#: The event loop accepts so many before it does anything else.
+_ACCEPTED_AT_ONCE: Final = 64
+#: Connections of a listener whose owner sets no number.
+MOST_CONNECTIONS: Final = 128
 #: Open answers are given this long at the end (seconds).
 SHUTDOWN_TIME: Final = 5
 
@@ -35,21 +42,26 @@ class Server:
     Args:
         app: the application.
         sockets: bound, not yet listening.
+        most: connections that may be open at once.
     """
 
-    def __init__(self, app: ASGIApp, sockets: Iterable[socket.socket]) -> None:
+    def __init__(
+        self, app: ASGIApp, sockets: Iterable[socket.socket], *, most: int = MOST_CONNECTIONS
+    ) -> None:
+        self.connections = Connections(most)
         config = uvicorn.Config(
             app,
-            http=PeerProtocol,
+            http=partial(BoundedProtocol, bounds=self.connections),  # type: ignore[arg-type]
             ws="none",
+            backlog=_ACCEPTED_AT_ONCE,
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=SHUTDOWN_TIME,
-            timeout_keep_alive=30,
-            h11_max_incomplete_event_size=64 * 1024,
+            timeout_keep_alive=IDLE_TIME,
+            h11_max_incomplete_event_size=LARGEST_HEAD,
         )
         self._server = _QuietServer(config)
         self._sockets = list(sockets)
@@ -63,6 +75,9 @@ class Server:
                 await self._task
                 return
             await asyncio.sleep(0.005)
+        for one in self._sockets:
+            one.listen(BACKLOG)  # uvicorn has made it as short as what is accepted at once
+        self.connections.start()
 
     async def aclose(self) -> None:
         """Finish open answers and stop."""
@@ -71,6 +86,7 @@ class Server:
         self._server.should_exit = True
         await self._task
         self._task = None
+        await self.connections.aclose()
 
 
 class _QuietServer(uvicorn.Server):
