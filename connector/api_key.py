@@ -17,7 +17,7 @@ from typing import Final
 from connector.account_name import AccountGlob
 
 #: What a key may be good for. ``admin`` is all of it, and revoking accounts.
-SCOPES: Final = ("token:read", "consent:create", "jobs:run", "admin")
+SCOPES: Final = ("token:read", "consent:create", "jobs:run", "metrics:read", "admin")
 ADMIN: Final = "admin"
 LONGEST_NAME: Final = 64
 

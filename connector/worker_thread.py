@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,11 +21,14 @@ class _Job:
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self.call = call
+        self.asked_at = time.monotonic()
+        self.began_at = self.asked_at
         self.loop = asyncio.get_running_loop()
         self.result: asyncio.Future[Any] = self.loop.create_future()
 
     def run(self) -> None:
         value, failure = None, None
+        self.began_at = time.monotonic()
         try:
             value = self.call()
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
@@ -49,9 +53,15 @@ class WorkerThread:
 
     Args:
         name: of the thread.
+
+    Attributes:
+        calls: how many it was asked for.
+        waited: for how many seconds, all told, those waited that have ended.
     """
 
     def __init__(self, name: str) -> None:
+        self.calls = 0
+        self.waited = 0.0
         self._name = name
         self._jobs: _Jobs | None = None
 
@@ -59,6 +69,11 @@ class WorkerThread:
     def is_running(self) -> bool:
         """Whether there is a thread."""
         return self._jobs is not None
+
+    @property
+    def queued(self) -> int:
+        """How many calls wait for those before them."""
+        return 0 if self._jobs is None else self._jobs.qsize()
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run a call after those that were asked for before; raises what it raises.
@@ -71,8 +86,12 @@ class WorkerThread:
             thread.start()
             weakref.finalize(self, jobs.put, None).atexit = False  # it serves to the very end
         job = _Job(call)
+        self.calls += 1
         self._jobs.put(job)
-        return await job.result  # type: ignore[no-any-return]
+        try:
+            return await job.result  # type: ignore[no-any-return]
+        finally:
+            self.waited += job.began_at - job.asked_at
 
     def close(self) -> None:
         """Have the thread end after what it was asked for; the next call begins another one."""

@@ -68,6 +68,10 @@ class Serving:
         self._timer.start()
         self._refresher.start()
         self._notifier.start()
+        connections = dict(
+            zip(("tcp", "unix"), (one.connections for one in self._servers), strict=False)
+        )
+        self._lasting.metrics.start(connections, self._runner)
 
     def use(self, prepared: Prepared) -> None:
         """Put another configuration in force, all of it at once or, where that fails, nothing."""
@@ -93,6 +97,7 @@ class Serving:
         for server in self._servers:
             await server.aclose()
         await self._keys.aclose()
+        await self._lasting.metrics.aclose()
 
     async def _check_provider(self, name: str) -> None:
         """Say at the start what would fail later; one that is down is no reason not to serve."""

@@ -36,6 +36,10 @@ class RunEnding(Ending):
     kind: str | None = None
 
 
+#: Is told of a run that has ended, how, and after how many seconds.
+Observer = Callable[[Run, RunEnding, float], None]
+
+
 class JobRunner:
     """Runs jobs.
 
@@ -66,12 +70,18 @@ class JobRunner:
         self.hidden_variables = hidden_variables
         self._owner = owner
         self._now = now
+        self.running: dict[str, int] = {}  # by job, in this process
         self._unwritten: dict[str, tuple[Run, Ending, float]] = {}
         self._under_way: dict[str, Result] = {}
+        self._observers: list[Observer] = []
 
     def progress(self, run_id: str) -> Result | None:
         """Give what a run that is under way in this process has committed so far."""
         return self._under_way.get(run_id)
+
+    def tell_to(self, observer: Observer) -> None:
+        """Tell an observer, which must be quick, of every run that ends from now on."""
+        self._observers.append(observer)
 
     async def accounts_of(self, job: JobSettings) -> list[Account]:
         """Give the accounts that a job selects, whatever their state."""
@@ -131,6 +141,7 @@ class JobRunner:
         )
         if run is None:
             return None
+        self.running[job.name] = self.running.get(job.name, 0) + 1
         logger.info("run started", extra=self._fields(run, "run.started"))
         child = CallableRun(
             self._order(job, run, account_id, since), self._credentials, on_progress
@@ -162,6 +173,9 @@ class JobRunner:
                 "seconds": round(self._now() - run.started_at, 2),
             },
         )
+        self.running[run.job] -= 1
+        for observer in self._observers:
+            observer(run, ending, max(0.0, self._now() - run.started_at))
         self._unwritten[run.id] = (run, ending, self._now())
         try:
             await self._write_endings()

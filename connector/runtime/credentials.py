@@ -25,8 +25,10 @@ class RuntimeCredentials:
 
         What a job's run is given is counted.
         """
+        begun = self._runtime.reads.begin(account)
         credential = await self._runtime.credential(account, rejected)
         actor = acting()
         if actor is not None and actor.kind == "job":
+            self._runtime.reads.end(account, "job", begun)
             self._runtime.releases.note(account, credential.token)
         return credential

@@ -37,12 +37,14 @@ from connector.store.refresh_history import PastRefresh, RefreshHistory
 from connector.store.revocations import RevocationStore
 from connector.store.runs import RunStore
 from connector.store.seal_counts import SealCounts
+from connector.store.statistics import StatisticsStore
 from connector.token_source import TokenSource
 from connector.token_source.gate import ProviderGate
 from connector.token_source.kept_answers import KeptAnswers
 from connector.token_source.late_tokens import LateTokens
 from connector.token_source.memory import TokenMemory
 from connector.token_source.outcomes import RefreshOutcome
+from connector.token_source.reads import TokenReads
 from connector.token_source.refresh import Refresh
 from connector.token_source.releases import Releases
 from connector.token_source.settlement import Settlement
@@ -89,11 +91,11 @@ class Runtime:
         self.runs = RunStore(database)
         self.api_keys = ApiKeyStore(database)
         self.due = DueStore(database, vault)
-        self._changes = ChangeWatch(database)
+        self.changes = ChangeWatch(database)
         self.notices = NoticeDesk(
             NoticeStore(database),
             NoticeFacts(database, providers=settings.providers, jobs=settings.jobs),
-            changes=self._changes,
+            changes=self.changes,
             settings=settings,
             now=now,
         )
@@ -137,7 +139,7 @@ class Runtime:
             settlement=settlement,
             owner=self.owner,
             now=now,
-            changes=self._changes,
+            changes=self.changes,
         )
         self.refresh_outcomes = refresh.outcomes
         self.refresh_history = RefreshHistory(database, now=now)
@@ -146,7 +148,7 @@ class Runtime:
         watch = StoreWatch(
             memory,
             accounts=self.accounts,
-            changes=self._changes,
+            changes=self.changes,
             kept=settlement.kept,
             due=self.due,
         )
@@ -171,6 +173,8 @@ class Runtime:
             self.consents, self.directory, ConnectLinkStore(database), now=now
         )
         self.releases = Releases(memory, vault.fingerprint)
+        self.reads = TokenReads(memory, now=now)
+        self.statistics = StatisticsStore(database)
         self.trail.collect_from(self.releases.collect)
         if has_background:
             self.tokens.start()
@@ -210,7 +214,7 @@ class Runtime:
     async def aclose(self) -> None:
         """Close everything; refreshes and consents under way commit first."""
         await asyncio.gather(self.tokens.aclose(), self.consents.aclose())
-        await self._changes.aclose()
+        await self.changes.aclose()
         self.kept.close()
         self.marks.close()
         await self.seal_counts.aclose()

@@ -19,6 +19,7 @@ TAKES_EFFECT: Final = frozenset(
         "daemon.session_idle",
         "daemon.session_lifetime",
         "daemon.history_keep",
+        "daemon.rate_limit",
     }
 )
 #: Attributes that are no keys of their own.

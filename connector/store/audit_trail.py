@@ -59,6 +59,7 @@ class AuditTrail:
         self._writer: asyncio.Task[None] | None = None
         self._is_failing = False
         self._dropped = 0
+        self.lost = 0
         self._sources: list[Source] = []
         self._collector: asyncio.Task[None] | None = None
         self.misfit: str | None = None
@@ -84,7 +85,13 @@ class AuditTrail:
         while len(self._kept) > MOST_KEPT:
             self._kept.popleft()
             self._dropped += 1
+            self.lost += 1
         self._begin()
+
+    @property
+    def kept(self) -> int:
+        """How many entries are not written yet."""
+        return len(self._kept)
 
     async def flush(self) -> None:
         """Write what is kept; what cannot be written stays."""

@@ -27,9 +27,15 @@ class ChangeWatch:
 
     Args:
         database: which one.
+
+    Attributes:
+        waits: how often a change was waited for.
+        waited: for how many seconds in all.
     """
 
     def __init__(self, database: Database) -> None:
+        self.waits = 0
+        self.waited = 0.0
         self._changes = NoticedChanges()
         self._source = _source(database, self._changes)
         self._asked = UNCOUNTED
@@ -72,12 +78,15 @@ class ChangeWatch:
             account: wait for this one only, where the database tells which has changed.
             since: the `count` since which a change counts; by default that of now.
         """
+        began_at = asyncio.get_running_loop().time()
         count = self._changes.count if since is None else since
         with self._source.attended():
             longest = min(timeout, DEAF_WAIT) if self._source.is_deaf else timeout
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(longest):
                     await self._changes.wait(count, account)
+        self.waits += 1
+        self.waited += asyncio.get_running_loop().time() - began_at
 
     async def heard(
         self,

@@ -34,6 +34,7 @@ from connector.store.database_thread import DatabaseThread
 from connector.store.failures import Converted
 from connector.store.sqlite_engine import BEGIN, sqlite_engine, thread_engine
 from connector.store.sqlite_file import APPLICATION_ID, check_file, prepare_file
+from connector.worker_thread import WorkerThread
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ class Database:
     Attributes:
         url: as given.
         is_sqlite: else it is Postgres.
+        answered_at: when it last did as it was asked.
         lease_time: the time of leases, as this process sees it.
         engine: of the asynchronous face.
         engines: every engine that connects to it, for who listens to what they do.
@@ -94,6 +96,7 @@ class Database:
         self._busy_seconds = busy_timeout
         self._busy_timeout = f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}"
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.answered_at, self._now = 0.0, now
         self.lease_time = now if lease_clock is None or not self.is_sqlite else lease_clock
         self._reader: DatabaseThread | None = None
         if self.is_sqlite:
@@ -151,6 +154,7 @@ class Database:
         with self.converted():
             async with self.engine.connect() as connection:
                 yield connection
+        self.answered_at = self._now()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -199,7 +203,9 @@ class Database:
         """
         if self._reader is not None:
             with self.converted():
-                return await self._reader.run(query)
+                found = await self._reader.run(query)
+                self.answered_at = self._now()
+                return found
         async with self.read() as connection:
             return await connection.run_sync(query)
 
@@ -214,7 +220,14 @@ class Database:
             As `write`.
         """
         with self.converted():
-            return await self._writer.run(work)
+            written = await self._writer.run(work)
+        self.answered_at = self._now()
+        return written
+
+    def threads(self) -> dict[str, WorkerThread]:
+        """Give its threads, by name."""
+        reader = {} if self._reader is None else {"reader": self._reader.thread}
+        return reader | {"writer": self._writer.thread}
 
     async def scrub(self) -> None:
         """Let go of what was deleted: empty SQLite's write-ahead log (CHECKLIST 120, 139).

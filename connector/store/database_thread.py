@@ -30,7 +30,7 @@ class DatabaseThread:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
-        self._thread = WorkerThread(name)
+        self.thread = WorkerThread(name)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Run a function in a transaction, which is committed unless it raises.
@@ -40,16 +40,16 @@ class DatabaseThread:
         Raises:
             DBAPIError: (SQLAlchemy's) as the driver fails; nothing was written.
         """
-        return await self._thread.run(lambda: self._transaction(work))
+        return await self.thread.run(lambda: self._transaction(work))
 
     async def aclose(self) -> None:
         """Let what runs end, unless the database hangs, and close the connection."""
-        if not self._thread.is_running:  # nothing is open, and no thread can begin at the very end
+        if not self.thread.is_running:  # nothing is open, and no thread can begin at the very end
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_TIME):
-                await self._thread.run(self._engine.dispose)
-        self._thread.close()
+                await self.thread.run(self._engine.dispose)
+        self.thread.close()
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         with self._engine.begin() as connection:

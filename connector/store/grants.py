@@ -103,7 +103,7 @@ class GrantStore:
         self._marks = marks
         self._database = database
         self._vault = vault
-        self._group = GroupCommit(database, self._learn_keys, counts)
+        self.group = GroupCommit(database, self._learn_keys, counts)
         self._take_lease = take_lease(database.lease_clock)
 
     def lease_remaining(self, account: Account, owner: str | None = None) -> float:
@@ -272,7 +272,7 @@ class GrantStore:
     async def _update_one(
         self, statement: Statement, parameters: Mapping[str, object]
     ) -> Account | None:
-        row = await self._group.execute(statement, parameters)
+        row = await self.group.execute(statement, parameters)
         return None if row is None else read_account(row)
 
     def _learn_keys(self, connection: Connection, row: Row[Any]) -> None:

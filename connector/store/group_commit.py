@@ -39,6 +39,10 @@ class GroupCommit:
         database: where.
         on_row: is given each row that was written, in the transaction, before its commit.
         counts: counts what was sealed for it, in the same transaction.
+
+    Attributes:
+        groups: how many transactions there have been.
+        statements: how many statements were in them.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class GroupCommit:
         on_row: Callable[[Connection, Row[Any]], None] | None = None,
         counts: SealCounts | None = None,
     ) -> None:
+        self.groups = 0
+        self.statements = 0
         self._counts = counts
         self._database = database
         self._on_row = on_row
@@ -79,6 +85,8 @@ class GroupCommit:
         while self._asked:
             group = self._asked[:LARGEST_GROUP]
             del self._asked[:LARGEST_GROUP]
+            self.groups += 1
+            self.statements += len(group)
             group.sort(key=_order)  # those of one account stay as they came
             try:
                 await self._write(group)

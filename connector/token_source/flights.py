@@ -65,6 +65,8 @@ class Flights:
 
     Attributes:
         is_closing: none is started any more.
+        started: how many there have been.
+        joined: how often one was found under way by who would have started it.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Flights:
         now: Callable[[], float],
     ) -> None:
         self.is_closing = False
+        self.started = 0
+        self.joined = 0
         self._memory = memory
         self._accounts = accounts
         self._refresh = refresh
@@ -110,11 +114,13 @@ class Flights:
         """
         flight = self._flights.get(wish.name)
         if flight is not None:
+            self.joined += 1
             return flight
         if self.is_closing:
             raise TemporarilyUnavailable("this process is shutting down")
         flight = asyncio.create_task(self._refreshed(wish), name=f"refresh {wish.name}")
         self._flights[wish.name] = flight
+        self.started += 1
         flight.add_done_callback(lambda done: self._land(wish, done))
         return flight
 

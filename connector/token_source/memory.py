@@ -164,6 +164,11 @@ class TokenMemory:
             name, entry = self._retired.popleft()
             yield name, entry.remembered, entry.take_served()
 
+    @property
+    def count(self) -> int:
+        """How many accounts have a remembered token."""
+        return len(self._entries)
+
     def names(self) -> list[str]:
         """Give the names of all accounts with a remembered token."""
         return list(self._entries)

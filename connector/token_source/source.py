@@ -67,6 +67,11 @@ class TokenSource:
         )
         self._reader = Reader(self.memory, accounts=accounts, directory=directory, now=now)
 
+    @property
+    def flights(self) -> Flights:
+        """The refreshes under way."""
+        return self._flights
+
     async def get(
         self, name: str, min_ttl: float | None = None, *, is_strict: bool = False
     ) -> AccessToken:

@@ -27,6 +27,8 @@ from connector.web.hot_route import HotRoute
 from connector.web.job_runs import JobRuns
 from connector.web.known_keys import KnownKeys
 from connector.web.limits import SizeLimits
+from connector.web.metrics import Metrics
+from connector.web.metrics.requests import Counting, Naming
 from connector.web.openapi import openapi
 from connector.web.problems import answer_error, problem
 from connector.web.rate import CallRates
@@ -50,6 +52,7 @@ class Lasting:
         redirection: has the consents whose outcome a browser is about to be shown.
         refusals: has counts that are not in the audit trail yet.
         readiness: tells whether calls should be sent here.
+        metrics: go on from where they are.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -62,6 +65,7 @@ class Lasting:
         self.readiness = Readiness(partial(check_reachable, runtime.database))
         self.refusals = Refusals()
         runtime.trail.collect_from(self.refusals.collect)
+        self.metrics = Metrics(runtime, self.refusals)
 
 
 def make_app(
@@ -115,9 +119,11 @@ def make_app(
             *Refreshes(runtime).routes(),
             *links.routes(),
             *lasting.redirection.routes(redirect_uris),
+            *lasting.metrics.routes(),
             *pages,
         ],
         middleware=[
+            Middleware(Counting, counts=lasting.metrics.requests),
             Middleware(BugGuard),
             Middleware(SizeLimits),
             Middleware(
@@ -129,7 +135,13 @@ def make_app(
                 on_refusal=refused,
                 pages=pages,
             ),
-            Middleware(HotRoute, memory=runtime.tokens.memory, releases=runtime.releases),
+            Middleware(
+                HotRoute,
+                memory=runtime.tokens.memory,
+                releases=runtime.releases,
+                reads=runtime.reads,
+            ),
+            Middleware(Naming),
         ],
         exception_handlers={
             ConnectorError: answer_error,

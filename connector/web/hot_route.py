@@ -11,9 +11,11 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.token_source.memory import TokenMemory
+from connector.token_source.reads import TokenReads
 from connector.token_source.releases import Releases
 from connector.web.caller import caller_of
-from connector.web.tokens import TOKEN_READ, token_fields
+from connector.web.metrics.requests import TEMPLATE
+from connector.web.tokens import TOKEN_READ, TOKEN_TEMPLATE, token_fields
 
 _PREFIX: Final = "/v1/accounts/"
 _SUFFIX: Final = "/token"
@@ -28,12 +30,16 @@ class HotRoute:
         app: the application, behind the check of who calls.
         memory: of this process.
         releases: counts what is given.
+        reads: likewise.
     """
 
-    def __init__(self, app: ASGIApp, memory: TokenMemory, releases: Releases) -> None:
+    def __init__(
+        self, app: ASGIApp, memory: TokenMemory, releases: Releases, reads: TokenReads
+    ) -> None:
         self._app = app
         self._memory = memory
         self._releases = releases
+        self._reads = reads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
@@ -69,4 +75,7 @@ class HotRoute:
         if not caller.may(TOKEN_READ) or not caller.sees(account):
             return None
         self._releases.note(account, remembered.token)
+        self._reads.count("memory", "http")
+        if TEMPLATE in scope:
+            scope[TEMPLATE][0] = TOKEN_TEMPLATE
         return _ENCODER.encode(token_fields(remembered.token)).encode()

@@ -72,18 +72,14 @@ def openapi() -> Json:
 
 def _service_paths() -> Json:
     text: Json = {"text/plain": {"schema": TEXT}}
+    document = {"200": ("OpenAPI 3.1", json_of({"type": "object"}))}
     return {
         "/healthz": {"get": operation("The daemon is alive", {"200": ("Alive", text)})},
         "/readyz": {
             "get": operation("Calls should be sent here", {"200": ("Ready", text)}, (401, 403, 503))
         },
-        "/openapi.json": {
-            "get": operation(
-                "This document",
-                {"200": ("OpenAPI 3.1", json_of({"type": "object"}))},
-                (401, 403),
-            )
-        },
+        "/metrics": {"get": operation("Metrics", {"200": ("For Prometheus", text)}, (401, 403))},
+        "/openapi.json": {"get": operation("This document", document, (401, 403))},
     }
 
 

@@ -15,9 +15,14 @@ _OTHERS: Final = Actor(kind="peer", name="others", through="tcp")
 
 
 class Refusals:
-    """Counts refused requests."""
+    """Counts refused requests.
+
+    Attributes:
+        totals: by outcome, since the start.
+    """
 
     def __init__(self) -> None:
+        self.totals: dict[str, int] = {}
         self._counts: dict[tuple[Actor, str], int] = {}
 
     def note(self, actor: Actor, outcome: str) -> None:
@@ -27,6 +32,7 @@ class Refusals:
             actor: who asked.
             outcome: why it was refused, in a word of a short list.
         """
+        self.totals[outcome] = self.totals.get(outcome, 0) + 1
         peers = {known for known, _outcome in self._counts}
         if actor not in peers and len(peers) >= MOST_PEERS:
             actor = _OTHERS

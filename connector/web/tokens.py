@@ -15,6 +15,8 @@ from connector.settings import Settings
 from connector.web.caller import route
 from connector.web.problems import problem
 
+#: The hot route.
+TOKEN_TEMPLATE: Final = "/v1/accounts/{account:path}/token"  # noqa: S105 - a path
 #: The scope that these routes need.
 TOKEN_READ: Final = "token:read"  # noqa: S105 - the name of a scope
 
@@ -32,7 +34,7 @@ class Tokens:
     def routes(self) -> list[Route]:
         """Give the routes."""
         return [
-            route("/v1/accounts/{account:path}/token", self.get, TOKEN_READ, methods=["GET"]),
+            route(TOKEN_TEMPLATE, self.get, TOKEN_READ, methods=["GET"]),
             route(
                 "/v1/accounts/{account:path}/refresh", self.refresh, TOKEN_READ, methods=["POST"]
             ),
@@ -54,7 +56,9 @@ class Tokens:
             return problem(400, "bad-request", "min_ttl must be a number of seconds")
         account = request.path_params["account"]
         is_strict = request.query_params.get("strict") == "true"
+        begun = self._runtime.reads.begin(account)
         token = await self._runtime.tokens.get(account, min_ttl, is_strict=is_strict)
+        self._runtime.reads.end(account, "http", begun)
         self._runtime.releases.note(account, token)
         if request.headers.get("accept") == "text/plain":
             return await self._plain(account, token)
@@ -79,11 +83,13 @@ class Tokens:
             return refusal
         account = request.path_params["account"]
         rejected = request.headers.get("connector-rejected")
+        begun = self._runtime.reads.begin(account)
         token = await self._runtime.tokens.refresh(
             account,
             rejected=None if rejected is None else Secret(rejected),
             ignore_backoff=rejected is None,  # a person asks
         )
+        self._runtime.reads.end(account, "http", begun)
         self._runtime.releases.note(account, token)
         return token_answer(token)
 

@@ -19,6 +19,7 @@ SCOPE_WORDS: Final = {
     "token:read": "get access tokens",
     "consent:create": "make connect links",
     "jobs:run": "run jobs and see runs",
+    "metrics:read": "read the daemon's metrics",
     "admin": "all of it, and revoke accounts",
 }
 _DAY: Final = 86_400

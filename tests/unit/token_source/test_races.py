@@ -53,7 +53,7 @@ def pass_time(
         assert account == ACCOUNT
         if since == UNCOUNTED:
             return
-        assert since == runtime._changes.count
+        assert since == runtime.changes.count
         waits.append(seconds)
         bench.clock.advance(seconds)
         if also is not None:

@@ -37,7 +37,7 @@ async def crash(runtime: Runtime) -> None:
     """Leave a runtime as a killed process does: nothing more is written, locks are gone."""
     runtime.journal.close()
     await runtime.tokens._watch.aclose()
-    await runtime._changes.aclose()
+    await runtime.changes.aclose()
     await runtime.wire.aclose()
     await runtime.database.aclose()
 

@@ -104,7 +104,7 @@ class TestWhoWaits:
         """What a caller has read a moment ago may be old by now."""
         async with bench.runtime() as other:
             await other.tokens.refresh(account.name)
-        await runtime._changes.has_changed()
+        await runtime.changes.has_changed()
         async with asyncio.timeout(30):
             renewed = await runtime.tokens._refresh.run(ACCOUNT, 1, known=account)
         assert (renewed.generation, bench.refreshes) == (2, 1)
