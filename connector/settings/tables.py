@@ -11,6 +11,9 @@ from connector.settings.values import DaemonSettings, HttpSettings, VaultSetting
 from connector.toml_section import Section
 
 DEFAULT_PORT: Final = 8470
+#: Calls a second of one key: more than one process answers, so that it stops nobody who has not
+#: asked for a bound; connections are shared out in any case.
+DEFAULT_RATE_LIMIT: Final = 10_000
 #: A year and a month: what a yearly review looks back on.
 DEFAULT_AUDIT_KEEP: Final = 400 * 86_400.0
 #: A season: what somebody asks about who wonders since when something is slow.
@@ -71,7 +74,7 @@ def read_daemon(section: Section) -> DaemonSettings:
         session_idle=_read_session(section, "session_idle", DEFAULT_SESSION_IDLE),
         session_lifetime=_read_session(section, "session_lifetime", DEFAULT_SESSION_LIFETIME),
         history_keep=section.duration("history_keep", DEFAULT_HISTORY_KEEP) or 0.0,
-        rate_limit=section.integer("rate_limit", 200, lowest=0, highest=1_000_000),
+        rate_limit=section.integer("rate_limit", DEFAULT_RATE_LIMIT, lowest=0, highest=1_000_000),
         max_connections=section.integer("max_connections", 512, lowest=16, highest=65_536),
     )
     section.finish()

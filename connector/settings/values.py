@@ -71,7 +71,7 @@ class DaemonSettings:
     session_idle: float = 30 * 60.0
     session_lifetime: float = 12 * 3600.0
     history_keep: float = 90 * 86_400.0
-    rate_limit: int = 200
+    rate_limit: int = 10_000
     max_connections: int = 512
 
     @property
