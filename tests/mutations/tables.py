@@ -11,6 +11,7 @@ from tests.mutations.moving import MOVING
 from tests.mutations.mutation import Table
 from tests.mutations.pages import PAGES
 from tests.mutations.refreshing import REFRESHING
+from tests.mutations.running import RUNNING
 from tests.mutations.sealing import SEALING
 from tests.mutations.seals import SEALS
 from tests.mutations.serving import SERVING
@@ -33,4 +34,5 @@ TABLES: Final[tuple[Table, ...]] = (
     SEALS,
     HANDING_ON,
     PAGES,
+    RUNNING,
 )
