@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import httpx2
 import pytest
 
 from connector.local_daemon import DaemonUnreachable, exchange, open_socket
+from connector.web.server import SHUTDOWN_TIME
 
 from .installation import PATIENCE, Installation
 
@@ -124,3 +126,26 @@ def test_while_it_stops_it_is_not_ready_and_then_gone(installation: Installation
     assert after == sorted(after), "once not ready, never ready again"
     assert installation.finish(daemon)[0] == 0
     assert installation.serve().poll() is None, "another one can begin at once"
+
+
+def test_connections_that_say_nothing_do_not_hold_up_the_end(installation: Installation) -> None:
+    """One is idle; two have sent a part of a request, and the rest never comes."""
+    daemon = installation.serve()
+    path = str(installation.folder / "connector.sock")
+    with (
+        closing(open_socket(path)) as idle,
+        closing(open_socket(path)) as half,
+        socket.create_connection(("127.0.0.1", installation.port)) as tcp,
+    ):
+        assert exchange(idle, "GET", "/healthz", {}).status == 200
+        half.sendall(
+            b"POST /v1/consents HTTP/1.1\r\nHost: connector\r\nContent-Length: 100\r\n\r\n{"
+        )
+        tcp.sendall(b"GET /healthz HTTP/1.1\r\nHo")
+        assert exchange(idle, "GET", "/healthz", {}).status == 200, "the others were taken"
+        began = time.monotonic()
+        status, _, log = installation.stop(daemon)
+        seconds = time.monotonic() - began
+    assert status == 0, log
+    assert seconds < 2 * SHUTDOWN_TIME, "open answers are given their time, and no more"
+    assert installation.serve().poll() is None, "another one begins at once"
