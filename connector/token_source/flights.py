@@ -112,9 +112,9 @@ class Flights:
         Raises:
             TemporarilyUnavailable: this process is ending.
         """
+        self.joined += wish.name in self._flights
         flight = self._flights.get(wish.name)
         if flight is not None:
-            self.joined += 1
             return flight
         if self.is_closing:
             raise TemporarilyUnavailable("this process is shutting down")
