@@ -1,5 +1,6 @@
 """Families of metrics, made anew at each scrape from what others have counted."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -70,12 +71,7 @@ class Durations:
     def note(self, seconds: float) -> None:
         """Count one."""
         self.total += seconds
-        place = 0
-        for bound in self._bounds:  # most are short: the first bucket, or one near it
-            if seconds <= bound:
-                break
-            place += 1
-        self._counts[place] += 1
+        self._counts[bisect_left(self._bounds, seconds)] += 1
 
     def buckets(self) -> list[tuple[str, float]]:
         """Give upper bounds and counts, each of all that were no longer."""

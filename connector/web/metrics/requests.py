@@ -20,26 +20,29 @@ class RequestCounts:
     """How many requests there were, by method, route and kind of answer."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, str], int] = {}
-        self._durations: dict[tuple[str], Durations] = {}
+        self._counts: dict[tuple[str, str, int], int] = {}
+        self._durations: dict[str, Durations] = {}
 
     def note(self, method: str, template: str, status: int, seconds: float) -> None:
         """Count one."""
-        kind = f"{status // 100}xx"
-        key = (method, template, kind)
+        key = (method, template, status)
         self._counts[key] = self._counts.get(key, 0) + 1
-        durations = self._durations.get((template,))
+        durations = self._durations.get(template)
         if durations is None:
-            durations = self._durations[template,] = Durations(_BOUNDS)
+            durations = self._durations[template] = Durations(_BOUNDS)
         durations.note(seconds)
 
     def families(self) -> list[Metric]:
         """Give the metrics."""
+        kinds: dict[tuple[str, str, str], int] = {}
+        for (method, template, status), count in self._counts.items():
+            key = (method, template, f"{status // 100}xx")
+            kinds[key] = kinds.get(key, 0) + count
         return [
             counter(
                 "http_requests",
                 "Requests that were answered",
-                self._counts,
+                kinds,
                 "method",
                 "route",
                 "status",
@@ -47,7 +50,7 @@ class RequestCounts:
             histogram(
                 "http_request_seconds",
                 "From a request's head to the end of its answer",
-                self._durations,
+                {(template,): one for template, one in self._durations.items()},
                 "route",
             ),
         ]

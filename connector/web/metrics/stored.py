@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 MOST_AGE: Final = 5.0
 #: A scrape waits for the database so long (seconds); a monitoring system waits for it ten.
 PATIENCE: Final = 0.75
+#: A database that has answered anything within this time is there, if slow to count (seconds);
+#: memory is compared with it twice a second.
+CONTACT_AGE: Final = 5.0
+#: What was counted longer ago is not told as what is so (seconds).
+MOST_STALE: Final = 120.0
 _STATES: Final = ("active", "consent_required", "pending")
 #: Good keys are counted that end within these (days).
 _KEY_HORIZONS: Final = (1, 7, 30)
@@ -33,19 +38,25 @@ class StoredNumbers:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._is_up = False
         self._found: Statistics | None = None
         self._found_at = float("-inf")
         self._asking: asyncio.Task[None] | None = None
 
     async def ask(self) -> None:
         """Ask the store anew where what is known is too old; waits for `PATIENCE` at most."""
-        if asyncio.get_running_loop().time() - self._found_at < MOST_AGE:
+        moment = asyncio.get_running_loop().time()
+        if moment - self._found_at < MOST_AGE:
             return
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(), name="metrics")
         await asyncio.wait({self._asking}, timeout=PATIENCE)
-        if not self._asking.done():
-            self._found = None  # what was so is not told as what is so
+        if self._asking.done():
+            return
+        age = self._runtime.now() - self._runtime.database.answered_at
+        self._is_up = age <= CONTACT_AGE
+        if not self._is_up or moment - self._found_at > MOST_STALE:
+            self._found = None
 
     async def aclose(self) -> None:
         """Stop asking."""
@@ -55,9 +66,7 @@ class StoredNumbers:
 
     def families(self) -> list[Metric]:
         """Give the metrics: of the store only whether it is there, where it is not."""
-        up = gauge(
-            "store_up", "Whether the database answers", single(0 if self._found is None else 1)
-        )
+        up = gauge("store_up", "Whether the database answers", single(float(self._is_up)))
         if self._found is None:
             return [up]
         return [up, *self._accounts(self._found), *self._others(self._found)]
@@ -67,10 +76,10 @@ class StoredNumbers:
         try:
             self._found = await self._runtime.statistics.read(self._runtime.now())
         except ConnectorError as error:
-            self._found = None
+            self._found, self._is_up = None, False
             logger.debug("%s", error, extra={"action": "metrics.store_away"})
             return
-        self._found_at = began_at
+        self._found_at, self._is_up = began_at, True
 
     def _accounts(self, found: Statistics) -> list[Metric]:
         providers = {*self._runtime.settings.providers, *(one for one, _ in found.accounts)}

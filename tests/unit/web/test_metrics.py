@@ -212,12 +212,34 @@ async def test_while_the_database_hangs_a_scrape_tells_what_is_in_memory(
 
         monkeypatch.setattr(runtime.statistics, "read", fail)
         monkeypatch.setattr(stored, "MOST_AGE", 0.0)
+        monkeypatch.setattr(stored, "CONTACT_AGE", -1.0)  # nor does it answer anybody else
         began = time.monotonic()
         found = await scrape(unix)
         assert time.monotonic() - began < 1.0
         assert found["connector_store_up",] == 0
         assert ("connector_token_reads_total", "memory", "http") in found
         assert ("connector_accounts", "acme", "active") not in found
+
+
+async def test_a_database_that_is_slow_to_count_is_not_away(
+    unix: httpx2.AsyncClient, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was counted before is told, though not for ever."""
+    assert (await scrape(unix))["connector_accounts", "acme", "active"] == 1
+
+    async def hang(_now: float) -> object:
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(runtime.statistics, "read", hang)
+    monkeypatch.setattr(stored, "MOST_AGE", 0.0)
+    monkeypatch.setattr(stored, "PATIENCE", 0.01)
+    found = await scrape(unix)
+    assert found["connector_store_up",] == 1
+    assert found["connector_accounts", "acme", "active"] == 1
+    monkeypatch.setattr(stored, "MOST_STALE", 0.0)
+    found = await scrape(unix)
+    assert found["connector_store_up",] == 1
+    assert ("connector_accounts", "acme", "active") not in found
 
 
 async def test_the_store_is_asked_once_for_all_who_scrape(
