@@ -8,6 +8,7 @@ hold up nobody who sends a request. One whose request is being answered never do
 import asyncio
 import logging
 import resource
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -46,7 +47,7 @@ class Connections:
 
     Args:
         most: how many there may be.
-        clock: gives seconds that never go back; by default the event loop's.
+        clock: gives seconds that never go back.
 
     Attributes:
         displaced: how many have given way.
@@ -54,12 +55,12 @@ class Connections:
         timed_out: how many took too long.
     """
 
-    def __init__(self, most: int, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.most = most
         self.displaced = 0
         self.refused = 0
         self.timed_out = 0
-        self._clock = clock
+        self.now = clock
         self._all: set[Connection] = set()
         # ordered: what has waited longest comes first
         self._strangers: OrderedDict[Connection, None] = OrderedDict()
@@ -68,10 +69,6 @@ class Connections:
 
     def __len__(self) -> int:
         return len(self._all)
-
-    def now(self) -> float:
-        """Give seconds that never go back."""
-        return (self._clock or asyncio.get_running_loop().time)()
 
     def admit(self, connection: Connection) -> bool:
         """Take one in, in the place of another if need be; tell whether there was room."""
