@@ -8,6 +8,7 @@ _KEYS: Final = "tests/unit/test_api_key.py"
 _KNOWN: Final = "tests/unit/web/test_known_keys.py"
 _ACCESS: Final = "tests/unit/web/test_access.py"
 _FOREIGN: Final = "tests/unit/web/test_foreign_pages.py"
+_NAMES: Final = "tests/unit/web/test_names.py"
 _HOSTILE: Final = "tests/unit/web/test_hostile_requests.py"
 
 _KEY: Final = of(
@@ -116,6 +117,27 @@ _APP: Final = of(
     ),
 )
 
+_WORDS: Final = (
+    *of(
+        "connector/web/body.py",
+        (
+            "half a pair of surrogates is no text",
+            "        json.dumps(value, ensure_ascii=False).encode()\n",
+            "",
+            _NAMES,
+        ),
+    ),
+    *of(
+        "connector/web/problems.py",
+        (
+            "what is shown again of a request commands no terminal",
+            "json.dumps(content, allow_nan=False",
+            "json.dumps(content, allow_nan=False, ensure_ascii=False",
+            _NAMES,
+        ),
+    ),
+)
+
 _HOT: Final = of(
     "connector/web/hot_route.py",
     (
@@ -182,5 +204,5 @@ _LOG: Final = (
 
 ACCESS: Final = Table(
     title="Who may call the daemon, and when it serves",
-    mutations=(*_KEY, *_CALLER, *_CHECK, *_APP, *_HOT, *_LISTS, *_LOG),
+    mutations=(*_KEY, *_CALLER, *_CHECK, *_APP, *_WORDS, *_HOT, *_LISTS, *_LOG),
 )
