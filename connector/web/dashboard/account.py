@@ -11,7 +11,7 @@ from connector.runtime import Runtime
 from connector.web.dashboard.account_history import history_of
 from connector.web.dashboard.frame import Frame
 from connector.web.dashboard.guard import PageRoute, field_of
-from connector.web.dashboard.words import row_of
+from connector.web.dashboard.words import is_number, row_of
 
 
 class AccountPage:
@@ -43,12 +43,13 @@ class AccountPage:
         account = await self._account(request)
         now = self._runtime.now()
         provider = self._runtime.settings.providers.get(account.provider)
-        terms = account.grant.terms if account.grant else None
+        terms, trouble = account.grant.terms if account.grant else None, account.trouble
         values = {
             "row": row_of(account, now),
             "provider": provider,
             "terms": terms,
             "is_active": isinstance(account.state, Active),
+            "is_held": trouble is not None and is_number(trouble.retry_at) and trouble.is_held,
             "is_pending": isinstance(account.state, Pending),
             "keeps_refresh_token": bool(account.grant and account.grant.sealed.refresh_token),
             "missing": lacks_scopes(terms, provider.scopes) if terms and provider else (),

@@ -20,6 +20,7 @@
 
   function count() {
     for (const time of document.querySelectorAll("time[data-left]")) {
+      if (!time.dateTime) continue; // nobody knows
       const left = (Date.parse(time.dateTime) - Date.now() - offset) / 1000;
       const text = left > 0 ? `in ${duration(Math.ceil(left))}`
         : left <= -1 ? `${duration(Math.floor(-left))} ago` : "just now";

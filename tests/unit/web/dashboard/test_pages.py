@@ -4,7 +4,7 @@ import re
 from html import unescape
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlmodel import col
 
 from connector.errors import TemporarilyUnavailable
@@ -335,6 +335,28 @@ class TestSafety:
             page = (await person.get(path)).text
             assert "<img" not in page
             assert page.count("<script") == 1
+
+    @pytest.mark.parametrize("damage", ["CAST(x'00ff' AS TEXT)", "x''", "9e18"])
+    async def test_a_damaged_row_costs_no_page(
+        self, person: Visitor, bench: Workbench, runtime: Runtime, damage: str
+    ) -> None:
+        """What somebody, or a disk, has made of it (CHECKLIST 116)."""
+        await bench.connect(runtime, "acme/two")
+        columns = (
+            "state_since", "created_at", "minted_at", "expires_at", "lifetime", "consented_at",
+            "consent_ends_at", "failing_since", "failures", "retry_at", "subject", "scope",
+        )  # fmt: skip
+        for column in columns:
+            await runtime.accounts.forget(await runtime.accounts.require(ACCOUNT))
+            await bench.connect(runtime)
+            await change(
+                runtime, ACCOUNT, failures=1, last_error="x", failing_since=NOW, retry_at=NOW
+            )
+            await change(runtime, ACCOUNT, **{column: text(damage)})
+            page = await person.get("/accounts")
+            assert page.status_code == 200, column
+            assert "acme/two" in page.text
+            assert (await person.get(f"/accounts/{ACCOUNT}")).status_code == 200, column
 
     async def test_a_bug_says_nothing(
         self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
