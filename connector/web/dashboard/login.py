@@ -100,8 +100,6 @@ class LoginPages:
         response.delete_cookie(
             guard.cookie, path="/", secure=guard.is_secure, httponly=True, samesite="strict"
         )
-        # what this browser has kept of the pages goes too
-        response.headers["Clear-Site-Data"] = '"cache", "storage"'
         return response
 
     async def _show(self, request: Request, to: str, *, reason: str = "") -> Response:
