@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 from tests.acceptance.installation import Installation
 
@@ -68,7 +69,30 @@ def test_axe_finds_no_fault(dashboard: Dashboard, browser: Chrome, axe: str, wid
         for scheme in ("light", "dark"):
             look(browser, width, scheme)
             found[f"{name} {scheme}"] = faults(browser, axe)
+    for name, show in (("link", make_link), ("key", make_key)):
+        show(dashboard)
+        for scheme in ("light", "dark"):
+            look(browser, width, scheme)
+            found[f"{name} {scheme}"] = faults(browser, axe)
+            screenshot(browser, f"dashboard-{name}-{WIDTHS[width]['width']}-{scheme}")
+        assert dashboard.width() <= WIDTHS[width]["width"]
     assert {page: one for page, one in found.items() if one} == {}
+
+
+def make_link(dashboard: Dashboard) -> None:
+    dashboard.open("/connect")
+    Select(dashboard.find("#provider")).select_by_value("ads")
+    dashboard.fill("account", "acme/colleague")
+    dashboard.press("#share")
+    assert "/connect/" in (dashboard.find("#link").get_attribute("value") or "")
+
+
+def make_key(dashboard: Dashboard) -> None:
+    dashboard.open("/keys/new")
+    dashboard.fill("name", "another")
+    dashboard.fill("accounts", "acme/*")
+    dashboard.press("#create")
+    assert (dashboard.find("#key").get_attribute("value") or "").startswith("ck_")
 
 
 def test_axe_would_find_one(dashboard: Dashboard, browser: Chrome, axe: str) -> None:
