@@ -84,19 +84,19 @@ class AuditPages:
         Raises:
             TemporarilyUnavailable: the database cannot be had.
         """
+        bounds = await self._database.look_up(lambda connection: _bounds(connection, choice))
+        query = find_rows(choice, first=bounds[0], last=bounds[1])
         async with self._database.read() as connection:
-            return await connection.run_sync(self._page, choice, limit, before, after)
+            return await connection.run_sync(self._page, query, limit, before, after)
 
     def _page(
         self,
         connection: Connection,
-        choice: AuditChoice,
+        query: Select[Any],
         limit: int,
         before: int | None,
         after: int | None,
     ) -> AuditPage:
-        first, last = _bounds(connection, choice)
-        query = find_rows(choice, first=first, last=last)
         is_going_back = after is not None and before is None
         number = AUDIT.c.number
         if is_going_back:

@@ -47,7 +47,8 @@ class RunRow(SQLModel, table=True):
         ),
         # as people look at them, see `store.run_history`
         Index("ix_run_started", "started_at", "id"),
-        Index("ix_run_of_job", "job", "started_at", "id"),
+        # what a day brought is added up from this alone
+        Index("ix_run_of_job", "job", "started_at", "id", "outcome", "records"),
         Index("ix_run_of_account", "account", "started_at", "id"),
         Index("ix_run_of_both", "job", "account", "started_at", "id"),
         Index(

@@ -176,10 +176,11 @@ async def test_days_that_are_over_are_added_up_once(stores: Stores, history: Run
             "ix_run_of_both",
         ),
         (lambda _: find_runs(RunChoice(state="failed"), limit=50), "ix_run_failed"),
+        (lambda _: find_runs(RunChoice(state="running"), limit=50), "ix_run_running"),
         (lambda _: find_last_of_accounts("job 3", ["acme/3", "acme/4"]), "ix_run_of_both"),
         (lambda is_sqlite: add_up_days("job 3", TODAY, is_sqlite=is_sqlite), "ix_run_of_job"),
     ],
-    ids=["all", "page", "job", "account", "both", "failed", "last of each", "days"],
+    ids=["all", "page", "job", "account", "both", "failed", "running", "last of each", "days"],
 )
 async def test_they_are_found_by_index(stores: Stores, make: Any, index: str) -> None:
     """Of a million rows no more are read than are shown."""

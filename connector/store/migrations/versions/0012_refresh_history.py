@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.drop_index("ix_run_job", table_name="run")
     op.drop_index("ix_run_started_at", table_name="run")
     op.create_index("ix_run_started", "run", ["started_at", "id"])
-    op.create_index("ix_run_of_job", "run", ["job", "started_at", "id"])
+    op.create_index("ix_run_of_job", "run", ["job", "started_at", "id", "outcome", "records"])
     op.create_index("ix_run_of_account", "run", ["account", "started_at", "id"])
     op.create_index("ix_run_of_both", "run", ["job", "account", "started_at", "id"])
     op.create_index(
