@@ -48,31 +48,29 @@ _HALTS: Final = text("SELECT provider, since, halted_until, message, rejected FR
 #: index ``ix_run_failed``; the second one says which of its rows.
 _JOBS: Final = text(
     """
-    SELECT found.*, (
-        SELECT max(run.error) FROM run
-        WHERE run.job = found.job AND run.account = found.account
-            AND run.started_at = found.last_at AND run.outcome = 'failed'
-    ) AS error
-    FROM (
-        SELECT run.job AS job, account.id AS account_id, account.name AS account,
-            account.provider AS provider, count(*) AS failures, min(run.started_at) AS since,
-            max(run.started_at) AS last_at
-        FROM run JOIN account ON account.name = run.account AND account.state = 'active'
-        WHERE run.outcome IN ('consent_required', 'failed', 'interrupted')
-            AND run.outcome = 'failed' AND run.started_at > :oldest
-            AND NOT EXISTS (
-                SELECT 1 FROM run AS success
-                WHERE success.job = run.job AND success.account = run.account
-                    AND success.outcome = 'succeeded' AND success.started_at > run.started_at
-            )
-            AND NOT EXISTS (
-                SELECT 1 FROM job WHERE job.name = run.job AND job.paused_at IS NOT NULL
-            )
-        GROUP BY run.job, account.id, account.name, account.provider
-        HAVING count(*) >= :least
-    ) AS found
+    SELECT run.job AS job, account.id AS account_id, account.name AS account,
+        account.provider AS provider, count(*) AS failures, min(run.started_at) AS since,
+        max(run.started_at) AS last_at
+    FROM run JOIN account ON account.name = run.account AND account.state = 'active'
+    WHERE run.outcome IN ('consent_required', 'failed', 'interrupted')
+        AND run.outcome = 'failed' AND run.started_at > :oldest
+        AND NOT EXISTS (
+            SELECT 1 FROM run AS success
+            WHERE success.job = run.job AND success.account = run.account
+                AND success.outcome = 'succeeded' AND success.started_at > run.started_at
+        )
+        AND NOT EXISTS (SELECT 1 FROM job WHERE job.name = run.job AND job.paused_at IS NOT NULL)
+    GROUP BY run.job, account.id, account.name, account.provider
+    HAVING count(*) >= :least
+    ORDER BY run.job, account.name
     """
 )
+_ERROR: Final = text(
+    "SELECT error FROM run WHERE job = :job AND account = :account AND started_at = :last_at"
+    " AND outcome = 'failed'"
+)
+#: Of so many jobs and accounts the last error is read; more are told of together.
+_MOST_ERRORS: Final = 50
 
 
 class NoticeFacts:
@@ -102,7 +100,7 @@ class NoticeFacts:
         """
         horizon = {"horizon": now + STEPS[0] * 86_400.0}
         runs = {"oldest": now - OLDEST_FAILURE, "least": FAILED_RUNS}
-        accounts, jobs = dict[str, AccountFacts](), list[JobFacts]()
+        accounts, jobs, rows = dict[str, AccountFacts](), list[JobFacts](), list[Row[Any]]()
         async with self._database.read() as connection:
             for query in (_NEED_CONSENT, _CONSENT_ENDS, _FAILING):
                 async for row in gently(connection, query, horizon):
@@ -110,7 +108,13 @@ class NoticeFacts:
             halts = (await connection.execute(_HALTS)).all()
             async for row in gently(connection, _JOBS, runs):
                 if row.job in self.jobs:
-                    jobs.append(_job(row))
+                    rows.append(row)
+            for number, row in enumerate(rows):
+                error = None
+                if number < _MOST_ERRORS:
+                    which = {"job": row.job, "account": row.account, "last_at": row.last_at}
+                    error = (await connection.execute(_ERROR, which)).scalar()
+                jobs.append(_job(row, error))
         return Facts(
             accounts=tuple(accounts.values()),
             providers=tuple(
@@ -144,7 +148,7 @@ async def gently(
             yield row
 
 
-def _job(row: Row[Any]) -> JobFacts:
+def _job(row: Row[Any], error: str | None) -> JobFacts:
     return JobFacts(
         job=row.job,
         account_id=row.account_id,
@@ -152,5 +156,5 @@ def _job(row: Row[Any]) -> JobFacts:
         provider=row.provider,
         failures=row.failures,
         since=row.since,
-        error=row.error,
+        error=error,
     )
