@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from connector.cli.checkup.accounts import check_accounts
+from connector.cli.checkup.channels import check_channels
 from connector.cli.checkup.finding import Finding, ok, problem
 from connector.cli.checkup.host import check_host
 from connector.cli.checkup.providers import check_providers
@@ -25,6 +26,7 @@ async def examine(config: str | None) -> list[Finding]:
         return _misconfigured(error)
     findings.append(ok("configuration", f"{settings.path} has no problems"))
     findings.extend(check_host(settings))
+    findings.extend(check_channels(settings))
     try:
         async with opened(settings) as runtime:
             findings.extend([finding async for finding in _check_open(runtime)])

@@ -288,3 +288,23 @@ def test_many_accounts_that_are_well_are_counted(commands: Commands) -> None:
     assert "accounts: 12 more are active" in commands.out
     assert "account acme/ads" not in commands.out
     assert commands.out.splitlines()[-1].partition(" ")[2].startswith("checks: no problem, ")
+
+
+@pytest.mark.parametrize(
+    ("notify", "verdict", "message"),
+    [
+        ("", "ok", "no channel is set"),
+        ('command = ["sh", "-c", "cat"]', "ok", "can be sent by command"),
+        ('command = ["no-such-program"]', "warning", "there is no program no-such-program"),
+        ('command = ["./hook"]', "warning", "there is no program ./hook"),
+        ('urls = ["nosuch://x"]', "problem", "notify.urls[0]: is no URL that Apprise knows"),
+        ('urls = ["file:absent"]', "problem", "notify.urls[0]: "),
+    ],
+)
+def test_channels_of_notices(commands: Commands, notify: str, verdict: str, message: str) -> None:
+    commands.configure(f"[notify]\n{notify}")
+    assert commands.run("doctor", "--json") == (2 if verdict == "problem" else 0)
+    (finding,) = (one for one in json.loads(commands.out) if one["subject"] == "notices")
+    assert finding["verdict"] == verdict
+    assert message in finding["message"]
+    assert bool(finding["remedy"]) is (verdict != "ok")
