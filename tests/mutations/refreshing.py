@@ -227,7 +227,7 @@ _FLIGHTS: Final = of(
     "connector/token_source/flights.py",
     (
         "one refresh of an account at a time in a process",
-        "        if flight is not None:\n            self.joined += 1\n            return flight\n",
+        "        if flight is not None:\n            return flight\n",
         "",
         "tests/unit/token_source/test_races.py::TestInOneProcess",
     ),
