@@ -7,6 +7,7 @@ from tests.mutations.answers import ANSWERS
 from tests.mutations.auditing import AUDITING
 from tests.mutations.handing_on import HANDING_ON
 from tests.mutations.journal import JOURNAL
+from tests.mutations.limits import LIMITS
 from tests.mutations.moving import MOVING
 from tests.mutations.mutation import Table
 from tests.mutations.pages import PAGES
@@ -27,6 +28,7 @@ TABLES: Final[tuple[Table, ...]] = (
     SHARING,
     JOURNAL,
     ACCESS,
+    LIMITS,
     VAULT,
     SEALING,
     AUDITING,
