@@ -242,6 +242,16 @@ _ONCE: Final = of(
     ),
 )
 
+_PAGES: Final = of(
+    "connector/store/audit_pages.py",
+    (
+        "a row that is shown on a page is compared with the row before it",
+        "                check_row(self._vault, head, values)\n",
+        "                pass\n",
+        "tests/store/test_audit_pages.py::test_what_was_altered_is_told",
+    ),
+)
+
 AUDITING: Final = Table(
     title="The audit trail",
     mutations=(
@@ -254,5 +264,6 @@ AUDITING: Final = Table(
         *_RELEASED,
         *_WEB,
         *_ONCE,
+        *_PAGES,
     ),
 )

@@ -79,6 +79,15 @@ class TestAudit:
         assert "not readable" in page
         assert "<img" not in page
 
+    async def test_a_number_that_is_none_is_told(self, person: Visitor, runtime: Runtime) -> None:
+        await runtime.trail.flush()
+        async with runtime.database.write() as connection:
+            newest = "(SELECT max(number) FROM audit)"
+            await connection.execute(text(f"UPDATE audit SET number = 'x' WHERE number = {newest}"))  # noqa: S608
+        answer = await person.get("/audit")
+        assert answer.status_code == 200
+        assert "A row does not fit: x." in text_of(answer.text)
+
 
 class TestAccount:
     async def test_its_refreshes_and_how_often_they_failed(
