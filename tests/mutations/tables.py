@@ -10,6 +10,7 @@ from tests.mutations.journal import JOURNAL
 from tests.mutations.limits import LIMITS
 from tests.mutations.moving import MOVING
 from tests.mutations.mutation import Table
+from tests.mutations.noticing import NOTICING
 from tests.mutations.pages import PAGES
 from tests.mutations.refreshing import REFRESHING
 from tests.mutations.running import RUNNING
@@ -37,4 +38,5 @@ TABLES: Final[tuple[Table, ...]] = (
     HANDING_ON,
     PAGES,
     RUNNING,
+    NOTICING,
 )

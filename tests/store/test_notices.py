@@ -183,7 +183,9 @@ class TestDeliveries:
         quick = await notices.claim("command", owner="quick", now=SOME_TIME + CLAIM_TIME)
         assert late is not None
         assert quick is not None
-        await notices.failed(late, retry_at=SOME_TIME + DAY)
+        await notices.failed(late, retry_at=SOME_TIME)
+        third = await notices.claim("command", owner="third", now=SOME_TIME + CLAIM_TIME)
+        assert third is None, "it gave up another one's claim"
         await notices.delivered(quick)
         assert await sent(notices, now=SOME_TIME + 2 * DAY) == []
 
