@@ -1,7 +1,8 @@
 """Half an hour at half of what the daemon can answer, with short tokens and a failing provider.
 
-Of a hundred refreshes one meets a fault: an answer of 503 or 502, a connection that is reset, or
-lost after the server has acted. Told are answers that are not 200, how long answers took, and what
+Of a hundred refreshes one meets a fault: an answer of 503 or 502, a connection that is reset or
+lost before the server has acted (what it does to a strictly rotating grant to lose an answer after
+that, and why that ends it, stands in the decision table). Told are answers that are not 200, how long answers took, and what
 of the daemon grows: memory, file descriptors, threads. It fails where anything but 200 was answered
 or something grew.
 
@@ -35,7 +36,7 @@ FAULTS: Final = (
     Fault(endpoint="token", grant_type="refresh_token", kind="status", status=503),
     Fault(endpoint="token", grant_type="refresh_token", kind="reset"),
     Fault(endpoint="token", grant_type="refresh_token", kind="status", status=502),
-    Fault(endpoint="token", grant_type="refresh_token", kind="drop", when="after"),
+    Fault(endpoint="token", grant_type="refresh_token", kind="drop"),
 )
 #: The daemon may grow by so much after its first tenth: caches that fill, pools that were small.
 MOST_GROWTH_MIB: Final = 8.0
