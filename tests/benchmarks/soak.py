@@ -2,9 +2,9 @@
 
 Of a hundred refreshes one meets a fault: an answer of 503 or 502, a connection that is reset or
 lost before the server has acted (what it does to a strictly rotating grant to lose an answer after
-that, and why that ends it, stands in the decision table). Told are answers that are not 200, how long answers took, and what
-of the daemon grows: memory, file descriptors, threads. It fails where anything but 200 was answered
-or something grew.
+that is a matter of its own: see the decision table). Told are answers that are not 200, how long
+answers took, and what of the daemon grows: memory, file descriptors, threads. It fails where
+anything but 200 was answered or something grew.
 
     python -m tests.benchmarks.soak [SECONDS]      by default 1,800
 """
