@@ -38,6 +38,12 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 Sample = tuple[str, *tuple[str, ...]]
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take its time, but where a test is about that."""
+    monkeypatch.setattr(stored, "PATIENCE", 30.0)
+
+
 @pytest.fixture
 async def app(runtime: Runtime, starter: RunStarter) -> AsyncIterator[Starlette]:
     """An application whose metrics watch what a daemon has."""
@@ -212,10 +218,11 @@ async def test_while_the_database_hangs_a_scrape_tells_what_is_in_memory(
 
         monkeypatch.setattr(runtime.statistics, "read", fail)
         monkeypatch.setattr(stored, "MOST_AGE", 0.0)
+        monkeypatch.setattr(stored, "PATIENCE", 0.75)
         monkeypatch.setattr(stored, "CONTACT_AGE", -1.0)  # nor does it answer anybody else
         began = time.monotonic()
         found = await scrape(unix)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 1.5  # and the rest of it takes some milliseconds
         assert found["connector_store_up",] == 0
         assert ("connector_token_reads_total", "memory", "http") in found
         assert ("connector_accounts", "acme", "active") not in found
