@@ -1,7 +1,6 @@
 """The metrics of one daemon, and the route that gives them."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
@@ -13,7 +12,7 @@ from starlette.routing import Route
 
 from connector.jobs.run import JobRunner
 from connector.runtime import Runtime
-from connector.web.caller import route
+from connector.web.caller import ANY, route
 from connector.web.connections import Connections
 from connector.web.metrics.family import gauge, single
 from connector.web.metrics.loop_lag import LoopLag
@@ -22,10 +21,6 @@ from connector.web.metrics.requests import RequestCounts
 from connector.web.metrics.stored import StoredNumbers
 from connector.web.metrics.work import WorkCounts
 from connector.web.refusals import Refusals
-
-#: The scope that the route needs. Metrics name every provider and job, which not every key may know
-#: of, and whoever reads them needs nothing else: so it is a scope of its own.
-METRICS_READ: Final = "metrics:read"
 
 
 class Metrics(Collector):
@@ -70,8 +65,8 @@ class Metrics(Collector):
         await self._stored.aclose()
 
     def routes(self) -> list[Route]:
-        """Give the route."""
-        return [route("/metrics", self.show, METRICS_READ, methods=["GET"])]
+        """Give the route; any key is good for it, since no metric names an account."""
+        return [route("/metrics", self.show, ANY, methods=["GET"])]
 
     async def show(self, request: Request) -> Response:
         """Give all metrics: as OpenMetrics to who accepts that, else in Prometheus's own format."""

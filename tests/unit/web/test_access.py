@@ -22,7 +22,7 @@ BASE = "http://127.0.0.1:8470"
 #: Route → what it needs besides a key, and how it is called.
 CALLS: dict[tuple[str, str], tuple[str | None, str, object]] = {
     ("GET", "/readyz"): (None, "/readyz", None),
-    ("GET", "/metrics"): ("metrics:read", "/metrics", None),
+    ("GET", "/metrics"): (None, "/metrics", None),
     ("GET", "/openapi.json"): (None, "/openapi.json", None),
     ("GET", "/v1/accounts"): (None, "/v1/accounts", None),
     ("GET", "/v1/accounts/{account:path}"): (None, f"/v1/accounts/{ACCOUNT}", None),
