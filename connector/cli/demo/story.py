@@ -193,7 +193,8 @@ class Story:
         say("connector init                 # a config.toml of your own")
         say("connector connect facebook --account acme/facebook")
         say("connector token acme/facebook  # and from Python: get_access_token('acme/facebook')")
-        say("connector serve                # scheduled jobs and the HTTP API")
+        say("connector serve                # scheduled jobs, the HTTP API and the dashboard")
+        say("connector dashboard            # accounts, jobs and keys in your browser")
 
     def _play(self, url: str) -> None:
         """Play the person over the provider's own pages and forms."""
