@@ -1,7 +1,9 @@
 """Accounts in the database: found, begun, renamed, removed, and their tokens opened."""
 
+import asyncio
 import difflib
 import json
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
@@ -11,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from connector.account import Account
-from connector.account_name import check_account_name
+from connector.account_name import LONGEST_NAME, check_account_name
 from connector.errors import UnknownAccount, VaultSealed
 from connector.secret import Secret
 from connector.store.account_rows import binding_of, place, read_account, sealed_values
@@ -26,6 +28,22 @@ from connector.vault.vault import Vault
 _BY_NAME: Final = select(ACCOUNT).where(ACCOUNT.c.name == bindparam("account_name"))
 #: A statement takes 32,766 parameters on SQLite, and twice as many on Postgres.
 _MOST_NAMES: Final = 5_000
+#: A name that nothing bears is compared with so many before it and after it: with ten thousand it
+#: takes seconds.
+_MOST_COMPARED: Final = 100
+_BEFORE: Final = (
+    select(ACCOUNT.c.name)
+    .where(ACCOUNT.c.name < bindparam("wanted"))
+    .order_by(ACCOUNT.c.name.desc())
+    .limit(_MOST_COMPARED)
+)
+_AFTER: Final = (
+    select(ACCOUNT.c.name)
+    .where(ACCOUNT.c.name >= bindparam("wanted"))
+    .order_by(ACCOUNT.c.name)
+    .limit(_MOST_COMPARED)
+)
+_NO_PART_OF_NAMES: Final = re.compile(r"[^a-z0-9._/-]")
 
 
 class AccountStore:
@@ -63,9 +81,7 @@ class AccountStore:
         """
         account = await self.get(name)
         if account is None:
-            names = [account.name for account in await self.all()]
-            nearest = difflib.get_close_matches(name, names, n=1)
-            raise UnknownAccount(name, nearest[0] if nearest else None)
+            raise UnknownAccount(name, await self._nearest(name))
         return account
 
     async def all(self) -> list[Account]:
@@ -185,6 +201,23 @@ class AccountStore:
     def fingerprint(self, secret: Secret) -> str:
         """Give the keyed digest by which a token is referred to."""
         return self._vault.fingerprint(secret)
+
+    async def _nearest(self, name: str) -> str | None:
+        """Give the name most like one that nothing bears, of those that stand around it."""
+        wanted = _NO_PART_OF_NAMES.sub("", name.lower())[:LONGEST_NAME]
+
+        def find(connection: Connection) -> list[str]:
+            values = {"wanted": wanted}
+            return [
+                one
+                for query in (_BEFORE, _AFTER)
+                for one in connection.execute(query, values).scalars()
+            ]
+
+        names = await self._database.look_up(find)
+        # beside the event loop, which serves others meanwhile
+        found = await asyncio.to_thread(difflib.get_close_matches, wanted, names, n=1)
+        return found[0] if found else None
 
     def _find(self, connection: Connection, name: str) -> Account | None:
         row = connection.execute(_BY_NAME, {"account_name": name}).one_or_none()

@@ -1,5 +1,9 @@
+import difflib
+import threading
+from difflib import get_close_matches
+
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import insert, select, text, update
 
 from connector.errors import UnknownAccount, VaultSealed
 from connector.secret import Secret
@@ -44,6 +48,37 @@ async def test_an_unknown_account_names_the_nearest(stores: Stores) -> None:
         await stores.accounts.require("acme/facebok")
     with pytest.raises(UnknownAccount, match="connector accounts"):
         await stores.accounts.require("zzz")
+
+
+async def test_an_unknown_account_is_compared_with_few_and_beside_the_event_loop(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any key may ask for what is not there, and thousands of comparisons take seconds."""
+    rows = [
+        {
+            "id": f"{number:032x}",
+            "name": f"acme/customer-{number:04}",
+            "provider": "acme",
+            "state": "pending",
+            "state_since": SOME_TIME,
+            "generation": 0,
+            "created_at": SOME_TIME,
+        }
+        for number in range(1000)
+    ]
+    async with stores.database.write() as connection:
+        await connection.execute(insert(ACCOUNT), rows)
+    compared: list[tuple[int, bool]] = []
+
+    def compare(word: str, names: list[str], n: int) -> list[str]:
+        is_beside = threading.current_thread() is not threading.main_thread()
+        compared.append((len(names), is_beside))
+        return get_close_matches(word, names, n)
+
+    monkeypatch.setattr(difflib, "get_close_matches", compare)
+    with pytest.raises(UnknownAccount, match="Did you mean acme/customer-0500"):
+        await stores.accounts.require("acme/customer-0500x")
+    assert compared == [(200, True)]
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "\ud800", "Acme", "a" * 10_000, "acme/token", "é"])
