@@ -20,7 +20,7 @@ from connector.store.account_rows import binding_of, place, read_account, sealed
 from connector.store.audit_entry import Entry
 from connector.store.audit_trail import Note, unnoted
 from connector.store.database import Database
-from connector.store.tables import ACCOUNT, AccountRow
+from connector.store.tables import ACCOUNT, AccountRow, ConnectLinkRow, ConsentRow
 from connector.store.vault_keys import learn_keys_within
 from connector.vault.envelope import Place
 from connector.vault.vault import Vault
@@ -42,6 +42,11 @@ _AFTER: Final = (
     .where(ACCOUNT.c.name >= bindparam("wanted"))
     .order_by(ACCOUNT.c.name)
     .limit(_MOST_COMPARED)
+)
+#: What leads to an account by its name, as long as it is open.
+_LEADING_TO: Final = (
+    (ConnectLinkRow, col(ConnectLinkRow.used_at).is_(None)),
+    (ConsentRow, col(ConsentRow.consumed_at).is_(None)),
 )
 _NO_PART_OF_NAMES: Final = re.compile(r"[^a-z0-9._/-]")
 
@@ -131,14 +136,19 @@ class AccountStore:
         return await self.require(name)
 
     async def forget(self, account: Account) -> None:
-        """Remove the row, and what SQLite keeps of it."""
+        """Remove the row, and what SQLite keeps of it; no link or consent brings it back."""
         async with self._database.write() as connection:
             await connection.execute(delete(AccountRow).where(col(AccountRow.id) == account.id))
+            for table, is_open in _LEADING_TO:
+                is_its = col(table.account) == account.name
+                await connection.execute(delete(table).where(is_its, is_open))
         self._note(Entry(event="account.forgotten", account=account.name, account_id=account.id))
         await self._database.scrub()
 
     async def rename(self, account: Account, name: str) -> bool:
         """Give an account another name; False where that name is taken.
+
+        Links and consents that are open lead to it by the new name.
 
         Raises:
             UnknownAccount: it was removed meanwhile.
@@ -147,6 +157,10 @@ class AccountStore:
         try:
             async with self._database.write() as connection:
                 result = await connection.execute(statement)
+                for table, is_open in _LEADING_TO if result.rowcount else ():
+                    is_its = col(table.account) == account.name
+                    renaming = update(table).where(is_its, is_open).values(account=name)
+                    await connection.execute(renaming)
         except IntegrityError:
             return False
         if result.rowcount == 0:

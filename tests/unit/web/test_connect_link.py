@@ -146,6 +146,38 @@ async def test_what_has_become_active_outlives_its_link(
     assert await state(unix) == "active"
 
 
+@pytest.mark.parametrize("is_followed", [False, True])
+async def test_it_leads_to_the_account_by_its_new_name(
+    runtime: Runtime, unix: httpx2.AsyncClient, browser: httpx2.AsyncClient, *, is_followed: bool
+) -> None:
+    """A second grant of the same person could end the first one."""
+    made = await link(unix)
+    led = await browser.post(made["path"]) if is_followed else None
+    account = await runtime.accounts.require(NEW)
+    assert await runtime.accounts.rename(account, "acme/renamed")
+    answer = await consent(led or await browser.post(made["path"]))
+    assert "is connected" in (await browser.get(answer, follow_redirects=True)).text
+    renamed = await runtime.accounts.require("acme/renamed")
+    assert (renamed.id, renamed.state_name) == (account.id, "active")
+    assert await state(unix) is None
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+async def test_it_brings_no_account_back_that_was_forgotten(
+    runtime: Runtime, unix: httpx2.AsyncClient, browser: httpx2.AsyncClient, *, is_followed: bool
+) -> None:
+    made = await link(unix)
+    other = await link(unix, account="acme/other")
+    led = await browser.post(made["path"]) if is_followed else None
+    await runtime.accounts.forget(await runtime.accounts.require(NEW))
+    assert (await browser.post(made["path"])).status_code == 404
+    if led is not None:
+        answer = await consent(led)
+        assert (await browser.get(answer, follow_redirects=True)).status_code == 404
+    assert await state(unix) is None
+    assert (await browser.get(other["path"])).status_code == 200
+
+
 @pytest.mark.parametrize(
     "wishes",
     [
