@@ -53,6 +53,10 @@ def read_vault(section: Section, *, allow_plaintext: bool = False) -> VaultSetti
     return vault
 
 
+#: What browsers leave out.
+_DEFAULT_PORT: Final = {"http": ":80", "https": ":443"}
+
+
 def read_daemon(section: Section) -> DaemonSettings:
     """Read ``[daemon]``."""
     host = section.text("host", "127.0.0.1")
@@ -65,7 +69,7 @@ def read_daemon(section: Section) -> DaemonSettings:
     socket = section.text("socket", "connector.sock")
     public_url = section.text("public_url").rstrip("/")
     if public_url:
-        _check_public_url(section, public_url)
+        public_url = _read_public_url(section, public_url)
     daemon = DaemonSettings(
         host=host,
         port=section.integer("port", DEFAULT_PORT, lowest=1, highest=65535),
@@ -101,16 +105,20 @@ def absolute_sqlite_url(url: str, folder: Path) -> str:
     return f"sqlite:///{(folder / path).resolve()}"
 
 
-def _check_public_url(section: Section, url: str) -> None:
-    """Report a public URL that no redirect URI can be made of."""
+def _read_public_url(section: Section, url: str) -> str:
+    """Give a public URL as browsers write it; report one that no redirect URI can be made of."""
     remedy = 'write public_url = "https://connector.example"'
     try:
         check_endpoint_url(url)
     except ValueError as error:
         section.problem("public_url", str(error), remedy)
-        return
-    if "?" in url or urlsplit(url).path:  # our pages and cookies stand at the top of their host
+        return url
+    parts = urlsplit(url)
+    if "?" in url or parts.path:  # our pages and cookies stand at the top of their host
         section.problem("public_url", "must have neither a path nor a query", remedy)
+    # RFC 3986 §6.2.2.1, §6.2.3: so is it in a Host or Origin header, by which browsers are known
+    host = parts.netloc.lower().removesuffix(_DEFAULT_PORT[parts.scheme]).removesuffix(":")
+    return f"{parts.scheme}://{host}"
 
 
 def _read_seal(section: Section) -> SealName:

@@ -246,6 +246,22 @@ def test_where_the_daemon_may_listen(tmp_path: Path, host: str) -> None:
     assert load(tmp_path, f'daemon = {{ host = "{host}" }}').daemon.host == host
 
 
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("HTTPS://Connector.Example", "https://connector.example"),
+        ("https://connector.example:443/", "https://connector.example"),
+        ("https://connector.example:", "https://connector.example"),
+        ("https://connector.example:8443", "https://connector.example:8443"),
+        ("http://LocalHost:80", "http://localhost"),
+        ("https://[::1]:443", "https://[::1]"),
+    ],
+)
+def test_a_public_url_is_as_browsers_write_it(tmp_path: Path, text: str, url: str) -> None:
+    """In Host and Origin, by which they are let in."""
+    assert load(tmp_path, f'daemon = {{ public_url = "{text}" }}').daemon.public_url == url
+
+
 def test_no_socket(tmp_path: Path) -> None:
     assert load(tmp_path, 'daemon = { socket = "" }').daemon.socket is None
 
