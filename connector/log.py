@@ -54,6 +54,7 @@ QUIET_LOGGERS: Final = (
     "httpx",
     "httpx2",
     "keyring",
+    "opentelemetry",
     "psycopg",
     "sqlalchemy",
     "urllib3",

@@ -18,6 +18,7 @@ from connector.runtime import Runtime, configured_seal, open_runtime
 from connector.settings import Settings
 from connector.store.reachable import check_threads
 from connector.store.seal_watch import SealWatch
+from connector.telemetry import open_telemetry
 from connector.vault.environment import forget_key
 
 logger = logging.getLogger(__name__)
@@ -50,12 +51,16 @@ class Daemon:
         """Serve until `stop`.
 
         Raises:
-            ConfigurationError: a port or socket is taken, or another daemon has this vault.
+            ConfigurationError: a port or socket is taken, another daemon has this vault, or an
+                extra is missing.
             VaultSealed: the vault does not open, or its seal has not answered for too long.
             TemporarilyUnavailable: the database cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(hang_ups(self.reload, self.stop))
+            telemetry = open_telemetry(self._settings)
+            if telemetry is not None:
+                stack.push_async_callback(telemetry.aclose)  # the last: all else is told of before
             sockets = bind(self._settings)
             stack.callback(sockets.close)
             try:
@@ -77,7 +82,7 @@ class Daemon:
             stack.push_async_callback(runtime.aclose)
             stack.callback(watchdog.stopping)
             stack.callback(sockets.close)
-            await self._serve(runtime, Serving(runtime, sockets))
+            await self._serve(runtime, Serving(runtime, sockets, telemetry))
 
     async def _serve(self, runtime: Runtime, serving: Serving) -> None:
         _forget_and_warn(self._settings)

@@ -11,6 +11,7 @@ from connector.jobs.run import JobRunner
 from connector.jobs.schedule import Timer
 from connector.refresher import Refresher
 from connector.runtime import Prepared, Runtime, RuntimeCredentials
+from connector.telemetry import Telemetry
 from connector.web.app import Lasting, make_app
 from connector.web.connections import raise_descriptor_limit, share_of
 from connector.web.known_keys import KnownKeys
@@ -26,12 +27,15 @@ class Serving:
     Args:
         runtime: its objects.
         sockets: to serve on.
+        telemetry: takes traces; None: nobody does.
 
     Attributes:
         runtime: as given.
     """
 
-    def __init__(self, runtime: Runtime, sockets: Sockets) -> None:
+    def __init__(
+        self, runtime: Runtime, sockets: Sockets, telemetry: Telemetry | None = None
+    ) -> None:
         settings = runtime.settings
         self._runner = runner = JobRunner(
             accounts=runtime.accounts,
@@ -45,7 +49,10 @@ class Serving:
         self.runtime = runtime
         self._starter = RunStarter(runner)
         self._keys = KnownKeys(runtime.api_keys, now=runtime.now)
-        self._lasting = Lasting(runtime)
+        self._lasting = Lasting(runtime, telemetry)
+        if telemetry is not None:
+            runtime.refresh_outcomes.tell_to(telemetry.note_refresh)
+            runner.tell_to(telemetry.note_run)
         self._switch = Switch(make_app(runtime, self._starter, self._keys, self._lasting))
         tcp, unix = share_of(settings.daemon.max_connections, raise_descriptor_limit())
         self._servers = [Server(self._switch, sockets.tcp, most=tcp)]

@@ -8,6 +8,7 @@ from connector.settings.values import (
     JobSettings,
     NotifySettings,
     Settings,
+    TelemetrySettings,
     VaultSettings,
 )
 
@@ -18,6 +19,7 @@ __all__ = [
     "JobSettings",
     "NotifySettings",
     "Settings",
+    "TelemetrySettings",
     "VaultSettings",
     "find_configuration",
     "load_settings",

@@ -16,6 +16,7 @@ from connector.settings.jobs import read_jobs
 from connector.settings.notify import read_notify
 from connector.settings.providers import read_providers
 from connector.settings.tables import read_daemon, read_http, read_vault
+from connector.settings.telemetry import read_telemetry
 from connector.settings.values import Settings, VaultSettings
 from connector.toml_section import Section
 
@@ -116,6 +117,7 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
         daemon=daemon,
         http=read_http(section.section("http")),
         notify=read_notify(section.section("notify"), allow_plaintext=allow_plaintext),
+        telemetry=read_telemetry(section.section("telemetry"), allow_plaintext=allow_plaintext),
         providers=providers,
         registrations=registrations,
         jobs=read_jobs(section, providers, vault),

@@ -5,12 +5,14 @@ a restart.
 """
 
 import dataclasses
-from typing import Final
+from typing import Final, TypeVar
 
 from connector.errors import Problem
-from connector.settings.values import DaemonSettings, Settings, VaultSettings
+from connector.settings.values import DaemonSettings, Settings, TelemetrySettings, VaultSettings
 
-#: Of ``[vault]`` and ``[daemon]``; the other tables take effect as a whole.
+Table = TypeVar("Table", VaultSettings, DaemonSettings, TelemetrySettings)
+
+#: Of ``[vault]``, ``[daemon]`` and ``[telemetry]``; the other tables take effect as a whole.
 TAKES_EFFECT: Final = frozenset(
     {
         "vault.audit_keep",
@@ -38,14 +40,13 @@ def needs_restart(before: Settings, after: Settings) -> list[Problem]:
     keys = [
         *_differing("vault", before.vault, after.vault),
         *_differing("daemon", before.daemon, after.daemon),
+        *_differing("telemetry", before.telemetry, after.telemetry),
     ]
     message = "has changed, and cannot while the daemon runs"
     return [Problem(source, key, message, _REMEDY) for key in dict.fromkeys(keys)]
 
 
-def _differing(
-    table: str, before: VaultSettings | DaemonSettings, after: VaultSettings | DaemonSettings
-) -> list[str]:
+def _differing(table: str, before: Table, after: Table) -> list[str]:
     names = [field.name for field in dataclasses.fields(before)]
     keys = {name: f"{table}.{_KEYS.get(name, name)}" for name in names}
     return [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from connector.account_name import AccountGlob
 from connector.providers.declared_registration import DeclaredRegistration
@@ -10,6 +11,11 @@ from connector.providers.provider import Provider
 from connector.schedule import Schedule
 from connector.seal_kinds import EXPORT_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLES, SEAL_VARIABLES
 from connector.secret import SecretReference
+
+#: The OpenTelemetry SDK takes headers from them, which may hold what a collector is paid with.
+TELEMETRY_VARIABLES: Final = frozenset(
+    {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +174,27 @@ class NotifySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """Where traces go.
+
+    Attributes:
+        otlp_endpoint: base URL of a collector that takes OTLP over HTTP; empty: nothing is traced.
+        service_name: what the daemon is called there.
+        headers: sent with each export: ``NAME=VALUE``, separated by commas.
+    """
+
+    otlp_endpoint: str = ""
+    service_name: str = "connector"
+    headers: SecretReference | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A whole configuration.
 
     Attributes:
         path: the file.
-        vault, daemon, http, notify: its tables.
+        vault, daemon, http, notify, telemetry: its tables.
         providers: by name.
         registrations: by provider name.
         jobs: by name.
@@ -185,6 +206,7 @@ class Settings:
     daemon: DaemonSettings
     http: HttpSettings
     notify: NotifySettings
+    telemetry: TelemetrySettings
     providers: Mapping[str, Provider]
     registrations: Mapping[str, DeclaredRegistration]
     jobs: Mapping[str, JobSettings]
@@ -195,7 +217,8 @@ class Settings:
         """Environment variables that no child process gets: what configuration or seal names."""
         of_seal = SEAL_VARIABLES.get(self.vault.seal_kind, frozenset())
         passphrases = PASSPHRASE_VARIABLES | {EXPORT_PASSPHRASE_VARIABLE}
-        return self.secret_variables | passphrases | of_seal
+        of_telemetry = TELEMETRY_VARIABLES if self.telemetry.otlp_endpoint else frozenset[str]()
+        return self.secret_variables | passphrases | of_seal | of_telemetry
 
     @property
     def folder(self) -> Path:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from connector.errors import ConnectorError
 from connector.runtime import Runtime
 from connector.store.reachable import check_reachable
+from connector.telemetry import Telemetry
 from connector.web.access import AccessCheck
 from connector.web.api import Api
 from connector.web.body import UnusableBody
@@ -38,6 +39,7 @@ from connector.web.refreshes import Refreshes
 from connector.web.refusals import Refusals
 from connector.web.run_starter import RunStarter
 from connector.web.tokens import Tokens
+from connector.web.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -47,15 +49,18 @@ class Lasting:
 
     Args:
         runtime: the daemon's objects.
+        telemetry: takes traces of requests; None: nobody does.
 
     Attributes:
         redirection: has the consents whose outcome a browser is about to be shown.
         refusals: has counts that are not in the audit trail yet.
         readiness: tells whether calls should be sent here.
         metrics: go on from where they are.
+        telemetry: as given.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, telemetry: Telemetry | None = None) -> None:
+        self.telemetry = telemetry
         self.redirection = Redirection(
             runtime.consents,
             runtime.directory.provider,
@@ -103,6 +108,7 @@ def make_app(
         starter=starter,
         notices=open_notices(runtime),
     ).routes()
+    traced = [Middleware(Tracing, note=lasting.telemetry.note_request)] if lasting.telemetry else []
     redirect_uris = [provider.redirect_uri for provider in providers.values()]
 
     hosts = {f"{name}:{daemon.port}" for name in (host, "localhost", "127.0.0.1", "[::1]")}
@@ -124,6 +130,7 @@ def make_app(
         ],
         middleware=[
             Middleware(Counting, counts=lasting.metrics.requests),
+            *traced,
             Middleware(BugGuard),
             Middleware(SizeLimits),
             Middleware(

@@ -50,7 +50,7 @@ def test_every_key_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     asked = known_keys(tmp_path, monkeypatch)
     assert ("vault", "seal") in asked
     assert ("providers.acme.refresh_token", "rotation") in asked
-    sections = {"vault", "daemon", "http", "notify", "providers", "jobs"}
+    sections = {"vault", "daemon", "http", "notify", "telemetry", "providers", "jobs"}
     missing = [
         f"{table}.{key}" if table else key
         for table, key in sorted(asked)

@@ -37,6 +37,8 @@ def before(tmp_path: Path) -> Settings:
         ("daemon", {"host": "::1", "port": 1}, ["daemon.host", "daemon.port"]),
         ("daemon", {"socket": None}, ["daemon.socket"]),
         ("daemon", {"public_url": "https://a.example"}, []),
+        ("telemetry", {"otlp_endpoint": "https://t.example"}, ["telemetry.otlp_endpoint"]),
+        ("telemetry", {"service_name": "x"}, ["telemetry.service_name"]),
     ],
 )
 def test_each_key(before: Settings, table: str, change: dict[str, object], keys: list[str]) -> None:
@@ -58,13 +60,18 @@ def test_another_password_is_told_without_it(before: Settings) -> None:
 
 
 def test_the_page_says_it_of_every_key(before: Settings) -> None:
-    """A key of these two tables is on one of two lists."""
+    """A key of these three tables is on one of two lists."""
     page = (ROOT / "docs" / "operations.md").read_text()
     table = page.partition("## Reload")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| (takes effect|needs a restart) \| (.*?) \|", table, re.MULTILINE))
-    named = {kind: set(re.findall(r"`((?:vault|daemon)\.\w+)`", row)) for kind, row in rows.items()}
+    named = {
+        kind: set(re.findall(r"`((?:vault|daemon|telemetry)\.\w+)`", row))
+        for kind, row in rows.items()
+    }
     keys = {"seal_kind": "seal", "seal_name": "seal", "password": "url"}
     of_vault = {keys.get(one.name, one.name) for one in dataclasses.fields(before.vault)}
     of_daemon = {one.name for one in dataclasses.fields(before.daemon)}
+    of_telemetry = {one.name for one in dataclasses.fields(before.telemetry)}
     known = {f"vault.{key}" for key in of_vault} | {f"daemon.{key}" for key in of_daemon}
+    known |= {f"telemetry.{key}" for key in of_telemetry}
     assert named == {"takes effect": set(TAKES_EFFECT), "needs a restart": known - TAKES_EFFECT}

@@ -11,7 +11,9 @@ from connector.web.metrics.family import Durations, counter, histogram
 #: In the scope of a request: a list that holds the template of its route once that is known.
 TEMPLATE: Final = "connector.template"
 #: Of what no route has answered: refused before, or there is none.
-_NO_ROUTE: Final = "none"
+NO_ROUTE: Final = "none"
+#: Any other that a caller makes up is told as one.
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: From an answer out of memory to a token endpoint that takes its time (seconds).
 _BOUNDS: Final = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 30.0)
 
@@ -73,7 +75,7 @@ class Counting:
         if scope["type"] != "http":
             return
         status = 0
-        template = scope[TEMPLATE] = [_NO_ROUTE]
+        template = scope[TEMPLATE] = [NO_ROUTE]
 
         async def noting_send(message: Message) -> None:
             nonlocal status
@@ -88,14 +90,11 @@ class Counting:
             if status:  # else its caller has hung up
                 method = scope["method"]
                 self._counts.note(
-                    method if method in _METHODS else "other",
+                    method if method in METHODS else "other",
                     template[0],
                     status,
                     time.perf_counter() - began,
                 )
-
-
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Naming:

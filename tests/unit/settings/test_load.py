@@ -351,7 +351,9 @@ def test_a_table_that_is_none_is_told_once(tmp_path: Path, monkeypatch: pytest.M
     )
 
 
-@pytest.mark.parametrize("key", ["providers", "jobs", "vault", "daemon", "http", "notify"])
+@pytest.mark.parametrize(
+    "key", ["providers", "jobs", "vault", "daemon", "http", "notify", "telemetry"]
+)
 @pytest.mark.parametrize("value", ["5", '"x"', "[]"])
 def test_a_section_must_be_a_table(tmp_path: Path, key: str, value: str) -> None:
     assert "must be a table" in problem(tmp_path, f"{key} = {value}").message
