@@ -19,6 +19,7 @@ from tests.mutations.seals import SEALS
 from tests.mutations.serving import SERVING
 from tests.mutations.sharing import SHARING
 from tests.mutations.storing import STORING
+from tests.mutations.tracing import TRACING
 from tests.mutations.vault import VAULT
 
 TABLES: Final[tuple[Table, ...]] = (
@@ -39,4 +40,5 @@ TABLES: Final[tuple[Table, ...]] = (
     PAGES,
     RUNNING,
     NOTICING,
+    TRACING,
 )
