@@ -134,11 +134,27 @@ class Redirection:
         except UnknownConsent:
             return _stray(404, "This consent has been used, or has expired.")
         except errors.ConnectorError as error:
-            record = await self._consents.records.get(consent_id)
             self._shown(consent_id)
-            return _failed("Not connected", str(error), record, 400)
+            return await self._not_connected(consent_id, error)
         self._shown(consent_id)
         return self._connected(completed)
+
+    async def _not_connected(self, consent_id: str, error: errors.ConnectorError) -> Response:
+        """Say why not; to who came by a link, nothing that is its maker's business."""
+        try:
+            record = await self._consents.records.get(consent_id)
+        except errors.ConnectorError:
+            record = None
+        if record is not None and record.browser_hash is None:
+            return _failed("Not connected", str(error), record, 400)
+        return _failed("Not connected", _for_visitors(error), None, 400)
+
+    def _title(self, provider: str) -> str:
+        """Name a provider for people; it may be configured no more."""
+        try:
+            return self._provider(provider).title
+        except errors.ConfigurationError:
+            return provider
 
     def _connected(self, completed: CompletedConsent) -> Response:
         account, grant = completed.account, completed.account.grant
@@ -147,7 +163,7 @@ class Redirection:
         return page(
             "connected.html",
             {
-                "provider": self._provider(account.provider).title,
+                "provider": self._title(account.provider),
                 "account": account.name,
                 "person": grant.subject_name,
                 "scope": ", ".join(grant.terms.scope or ()),
@@ -204,6 +220,22 @@ def _failed(heading: str, message: str, record: ConsentRecord | None, status: in
         "not_connected.html",
         {"heading": heading, "message": message, "command": command},
         status=status,
+    )
+
+
+def _for_visitors(error: errors.ConnectorError) -> str:
+    """Say why a consent came to nothing without who else is known here, and how it is set up."""
+    match error:
+        case errors.ConsentNotGiven(outcome="another_person"):
+            return (
+                f"Another person consented than the one that account {error.account} belongs to;"
+                " nothing was changed."
+            )
+        case errors.ConsentNotGiven(outcome=outcome) if outcome != "another_provider":
+            return str(error)
+    return (
+        "The connection could not be made. Try the link again later, or tell whoever gave it to"
+        " you."
     )
 
 

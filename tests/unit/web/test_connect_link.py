@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from sqlalchemy import update
 from starlette.applications import Starlette
 
 from connector.consent.connect_links import (
@@ -18,6 +19,7 @@ from connector.consent.connect_links import (
 )
 from connector.errors import ConfigurationError, Problem
 from connector.runtime import Runtime
+from connector.store.tables import ACCOUNT
 from connector.web.app import make_app
 from connector.web.known_keys import KnownKeys
 from connector.web.run_starter import RunStarter
@@ -55,6 +57,11 @@ async def link(unix: httpx2.AsyncClient, **wishes: object) -> dict[str, Any]:
     answer = await unix.post("/v1/consents", json={"provider": "acme", "account": NEW, **wishes})
     assert answer.status_code == 200, answer.text
     return {**answer.json(), "path": urlsplit(answer.json()["connect_url"]).path}
+
+
+def take_providers_away(runtime: Runtime) -> None:
+    none = runtime.directory.configured({}, {}, wire=runtime.wire)
+    runtime.use(runtime.settings, none, runtime.wire)
 
 
 async def consent(led: httpx2.Response, person: str = "grace") -> str:
@@ -198,6 +205,50 @@ async def test_what_cannot_be_wished_for(
     assert (answer.status_code, answer.json()["title"]) == (400, "bad request")
     assert next(iter(wishes)) in answer.json()["detail"]
     assert await state(unix) is None
+
+
+class TestVisitor:
+    """Who follows a link need not be one of us."""
+
+    async def test_hears_nothing_of_who_else_consented(
+        self, bench: Workbench, runtime: Runtime, unix: httpx2.AsyncClient, app: Starlette
+    ) -> None:
+        await bench.connect(runtime, NEW)
+        known = update(ACCOUNT).values(subject="ada", subject_name="ada@example.com")
+        async with runtime.database.write() as connection:
+            await connection.execute(known)
+        made = await link(unix)
+        async with a_browser(app) as browser:
+            answer = await consent(await browser.post(made["path"]))
+            shown = await browser.get(answer, follow_redirects=True)
+        assert shown.status_code == 400
+        assert "Another person consented" in shown.text
+        assert "ada@example.com" not in shown.text
+        assert "<code>" not in shown.text, "a command is for whoever has a terminal here"
+
+    async def test_hears_nothing_of_the_configuration(
+        self, runtime: Runtime, unix: httpx2.AsyncClient, browser: httpx2.AsyncClient
+    ) -> None:
+        """The provider is taken away by a reload while the person is at its page."""
+        made = await link(unix)
+        answer = await consent(await browser.post(made["path"]))
+        take_providers_away(runtime)
+        shown = await browser.get(answer, follow_redirects=True)
+        assert shown.status_code == 400
+        assert "could not be made" in shown.text
+        assert "providers" not in shown.text
+        assert "<code>" not in shown.text
+
+    async def test_sees_what_has_come_about_of_a_provider_that_went(
+        self, runtime: Runtime, unix: httpx2.AsyncClient, browser: httpx2.AsyncClient
+    ) -> None:
+        made = await link(unix)
+        answer = await browser.get(await consent(await browser.post(made["path"])))
+        path = answer.headers["location"]
+        assert "is connected" in (await browser.get(path)).text
+        take_providers_away(runtime)
+        again = await browser.get(path)
+        assert (again.status_code, "is connected" in again.text) == (200, True)
 
 
 class TestBrowser:
