@@ -15,7 +15,9 @@ from connector.notice import (
     JobFacts,
     ProviderFacts,
 )
+from connector.notices.causes import open_causes
 from connector.notices.plan import plan
+from connector.notices.wording import compose
 from connector.store.halts import Halt, HaltStore
 from connector.store.notice_facts import NoticeFacts
 from connector.store.notices import KEPT, NoticeStore
@@ -355,3 +357,37 @@ class TestFacts:
                 values = (SOME_TIME,) if name == "_CONSENT_ENDS" else ()
                 plan_of = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}", values)
                 assert "USING INDEX ix_account_" in str(plan_of.all()), name
+
+
+DAMAGE = ["CAST(x'00ff' AS TEXT)", "x'00ff'", "9e18", "-9e18", "9e999"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])  # whose columns hold anything
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("state", ["active", "consent_required"])
+async def test_a_damaged_row_leaves_nobody_untold(
+    stores: Stores, notices: NoticeStore, damage: str, state: str
+) -> None:
+    """What somebody, or a disk, has made of it (CHECKLIST 116)."""
+    facts = NoticeFacts(stores.database, providers=("acme",), jobs=())
+    await connected(stores, "acme/one")
+    await connected(stores, "acme/two")
+    sound = text(
+        "UPDATE account SET state = :state, state_since = 1, reason = 'r', failures = 1,"
+        " failing_since = 1, last_error = 'x', retry_at = 1, consented_at = 1,"
+        " consent_ends_at = :now"
+    )
+    for column in (
+        "state_since", "reason", "failing_since", "last_error", "retry_at", "consented_at",
+        "consent_ends_at",
+    ):  # fmt: skip
+        async with stores.database.write() as connection:
+            await connection.execute(sound, {"state": state, "now": SOME_TIME})
+            damaging = f"UPDATE account SET {column} = {damage} WHERE name = 'acme/one'"  # noqa: S608
+            await connection.execute(text(damaging))
+        found = await facts.look(now=SOME_TIME)
+        causes = open_causes(found, now=SOME_TIME)
+        assert "acme/two" in {cause.account for cause in causes}, column
+        await look(notices, *causes)
+        for told in await notices.all(limit=100):
+            assert compose(told).text, column

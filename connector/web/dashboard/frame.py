@@ -5,6 +5,7 @@
 
 import asyncio
 import functools
+import logging
 import pwd
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -33,6 +34,8 @@ from connector.web.dashboard.guard import (
     session_of,
 )
 from connector.web.dashboard.static import static_path
+
+logger = logging.getLogger(__name__)
 
 #: Of the layout: path, name and icon (of ``dashboard/icons.html``); shown where there is a page.
 SECTIONS: Final = (
@@ -217,6 +220,9 @@ class Frame:
         try:
             return await self._notices()
         except errors.ConnectorError:
+            return ()
+        except Exception:  # without the pages nobody could look into it
+            logger.exception("notices cannot be shown: a bug", extra={"action": "web.bug"})
             return ()
 
     async def _is_store_reachable(self) -> bool:

@@ -358,6 +358,18 @@ class TestSafety:
             assert "acme/two" in page.text
             assert (await person.get(f"/accounts/{ACCOUNT}")).status_code == 200, column
 
+    async def test_notices_that_fail_by_a_bug_cost_no_page(
+        self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken() -> None:
+            raise OverflowError
+
+        monkeypatch.setattr(runtime.notices.store, "open", broken)
+        for path in ("/accounts", "/accounts/acme/none"):
+            page = await person.get(path)
+            assert page.status_code in {200, 404}
+            assert "This is a bug" not in page.text
+
     async def test_a_bug_says_nothing(
         self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
     ) -> None:
