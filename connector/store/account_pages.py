@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, false, func, select
 from sqlmodel import col
 
 from connector.account import Account
@@ -101,6 +101,8 @@ class AccountPages:
 def _others(choice: Choice) -> list[ColumnElement[bool]]:
     """Give the conditions besides the state."""
     conditions: list[ColumnElement[bool]] = []
+    if "\0" in choice.provider + choice.text:  # no text of ours has it, and Postgres refuses it
+        return [false()]
     if choice.provider:
         conditions.append(col(AccountRow.provider) == choice.provider)
     if choice.text:

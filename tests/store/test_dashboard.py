@@ -87,3 +87,10 @@ class TestPages:
         await connected(stores, name="acme/0")
         found = await AccountPages(stores.database).find(Choice(text=text), first=0, limit=9)
         assert (found.accounts, found.total) == ([], 0)
+
+    @pytest.mark.parametrize("choice", [Choice(text="a\0b"), Choice(provider="a\0b")])
+    async def test_what_no_text_has_finds_nothing(self, stores: Stores, choice: Choice) -> None:
+        """Whatever stands in a query, Postgres is not asked for it."""
+        await connected(stores, name="acme/0")
+        found = await AccountPages(stores.database).find(choice, first=0, limit=9)
+        assert (found.accounts, found.total) == ([], 0)

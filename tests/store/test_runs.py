@@ -230,3 +230,9 @@ async def test_operators_who_pause_at_once_are_not_in_each_others_way(
     results = workers.run("pause", [{"url": address, "job": "insights"}] * 6)
     assert results == [["insights"]] * 6
     assert await stores.runs.paused() == {"insights"}
+
+
+async def test_a_name_that_nothing_can_have_has_no_runs(stores: Stores) -> None:
+    """Whatever stands in a query, Postgres is not asked for it."""
+    assert await stores.runs.history("a\0b", limit=9) == []
+    assert await stores.runs.history(None, account="a\0b", limit=9) == []
