@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 Work = asyncio.Task[CompletedConsent]
 
+#: Of so many consents the end can be shown: who has a link may begin one after the other.
+MOST_KEPT: Final = 1000
 #: Longer than the exchange may take; then the person is told to look again.
 OUTCOME_TIMEOUT: Final = 60.0
 
@@ -102,12 +104,20 @@ class Redirection:
     def complete(self, record: ConsentRecord, response: dict[str, str], *, arrived_at: str) -> Work:
         """Begin to complete a consent, once; the same work is given for a repeated answer."""
         if record.id not in self._work:
+            if len(self._work) >= MOST_KEPT:
+                self._forget()
             work = asyncio.create_task(self._complete(record, response, arrived_at))
             work.add_done_callback(_retrieve)
             self._work[record.id] = work
             if self._on_answer is not None:
                 self._on_answer(record.id, work)
         return self._work[record.id]
+
+    def _forget(self) -> None:
+        """Forget the ends of the consents that ended first."""
+        ended = [consent for consent, work in self._work.items() if work.done()]
+        for consent in ended[: max(1, MOST_KEPT // 10)]:
+            del self._work[consent]
 
     async def _complete(
         self, record: ConsentRecord, response: dict[str, str], arrived_at: str

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from connector.consent import CompletedConsent
+from connector.consent import CompletedConsent, UnknownConsent
 from connector.runtime import Runtime
+from connector.store.consents import ConsentRecord
+from connector.web import redirection
 from connector.web.app import make_app
 from connector.web.known_keys import KnownKeys
 from connector.web.listener import RedirectListener
@@ -119,3 +121,35 @@ class TestDaemon:
         shown = await browser.get(answer, follow_redirects=True)
         assert shown.status_code == 200
         assert "is connected" in shown.text
+
+
+async def test_ends_that_many_others_have_followed_are_forgotten(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has a link may begin one consent after the other, and say no to each."""
+    monkeypatch.setattr(redirection, "MOST_KEPT", 3)
+    taking = redirection.Redirection(runtime.consents, runtime.directory.provider)
+    records = [
+        ConsentRecord(
+            id=f"{number}",
+            state_hash="",
+            account=NEW,
+            provider="acme",
+            request=b"",
+            created_at=0.0,
+            expires_at=0.0,
+        )
+        for number in range(4)
+    ]
+    works = [taking.complete(record, {}, arrived_at="/") for record in records[:3]]
+    await asyncio.wait(works)
+    works.append(taking.complete(records[3], {}, arrived_at="/"))
+    await asyncio.wait(works)
+    assert [
+        taking.complete(record, {}, arrived_at="/") is work
+        for record, work in zip(records[1:], works[1:], strict=True)
+    ] == [True] * 3
+    again = taking.complete(records[0], {}, arrived_at="/")
+    assert again is not works[0], "it is looked up, and found to be used"
+    with pytest.raises(UnknownConsent):
+        await again
