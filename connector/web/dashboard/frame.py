@@ -209,6 +209,9 @@ class Frame:
     async def show_error(self, request: Request, error: Exception) -> Response:
         """Make a page of an error; of one that is none of ours it says nothing."""
         status, heading, text = _told_of(error)
+        if status == 503 and session_of(request) is None:
+            # it says where the database is, which is for those who are signed in
+            text = "Try again in a moment; the daemon's log says more."
         values: dict[str, object] = {"heading": heading, "text": text}
         if status == 503:
             values["store_is_reachable"] = await self._is_store_reachable()

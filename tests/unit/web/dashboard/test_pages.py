@@ -435,15 +435,16 @@ class TestState:
     async def test_the_store_is_away(
         self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Nobody can be known then: the page says so, and asks for no code."""
+        """Nobody can be known then: the page asks for no code, and tells a stranger no address."""
 
         def read() -> None:
-            raise TemporarilyUnavailable("the database cannot be had")
+            raise TemporarilyUnavailable("postgresql://db.internal/vault cannot be had")
 
         monkeypatch.setattr(runtime.database, "read", read)
         answer = await person.get("/keys")
         assert answer.status_code == 503
-        assert "the database cannot be had" in answer.text
+        assert "Not available at the moment" in answer.text
+        assert "db.internal" not in answer.text
         assert person.cookie is not None
 
     async def test_a_provider_that_is_away_is_not_taken_for_the_store(
