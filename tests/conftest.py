@@ -1,5 +1,6 @@
 """Fixtures for all tests: a Postgres server, and databases on it."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,12 @@ from .postgres import PostgresServer, running_server
 # the same examples every time, and no failure because a machine is busy
 settings.register_profile("connector", derandomize=True, deadline=None, database=None)
 settings.load_profile("connector")
+
+
+# whoever runs us in the background may ignore these, and every process that we start would too
+for _number in (signal.SIGHUP, signal.SIGQUIT):
+    signal.signal(_number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

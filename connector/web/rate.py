@@ -12,10 +12,11 @@ from typing import Final
 
 #: Addresses of strangers that are told apart; each entry is some 200 bytes.
 MOST_ADDRESSES: Final = 1024
-#: Wrong keys a second from one address: more than a forgotten key in somebody's loop needs.
-STRANGER_RATE: Final = 10.0
+#: Wrong keys a second from one address. A key of 256 bits is found at no rate, and the store is not
+#: asked for each: this keeps who floods us from having all of the event loop.
+STRANGER_RATE: Final = 500.0
 #: The same from all addresses together.
-STRANGERS_RATE: Final = 100.0
+STRANGERS_RATE: Final = 1000.0
 #: How many seconds' worth may come at once.
 BURST: Final = 2.0
 #: A caller with too many calls under way is asked to wait (seconds).

@@ -88,7 +88,8 @@ def test_who_did_what_and_when(installation: Installation, unix: httpx2.Client) 
         (ME, "connector token"): 1,
     }
     assert [entry for entry in told(two) if entry[0] != "token.released"] == [
-        ("consent.started", ME, "api"),
+        ("consent.linked", ME, "api"),
+        ("consent.started", "peer:127.0.0.1", "tcp"),
         ("consent.given", "peer:127.0.0.1", "tcp"),
         ("account.revoked", ME, "api"),
         ("revocation.confirmed", ME, "api"),

@@ -358,8 +358,13 @@ class TestTerminal:
             os.close(terminal)
             if is_kept:
                 os.kill(pid, signal.SIGHUP)
-                assert unix.get("/readyz").status_code == 200, "it does not stop"
+                ends_at = time.monotonic() + 30
+                while unix.get("/readyz").status_code != 200:  # it begins, and does not stop
+                    assert time.monotonic() < ends_at
                 os.kill(pid, signal.SIGTERM)
-        finally:
             _, status = os.waitpid(pid, 0)
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         assert os.waitstatus_to_exitcode(status) == 0, "it stopped in order"

@@ -34,6 +34,7 @@ class Callers:
         self, runtime: Runtime, starter: RunStarter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(application, "CallRates", lambda *_: CallRates(10, 3))
+        monkeypatch.setattr("connector.web.rate.STRANGER_RATE", 10.0)
         self.moment = 1000.0
         clock = SimpleNamespace(monotonic=lambda: self.moment)  # not the event loop's as well
         monkeypatch.setattr("connector.web.access.time", clock)

@@ -2,7 +2,15 @@
 
 import pytest
 
-from connector.web.rate import BUSY_WAIT, MOST_ADDRESSES, CallRates, Rate
+from connector.web.rate import (
+    BURST,
+    BUSY_WAIT,
+    MOST_ADDRESSES,
+    STRANGER_RATE,
+    STRANGERS_RATE,
+    CallRates,
+    Rate,
+)
 
 
 def calls(rates: CallRates, key: str, now: float, times: int) -> int:
@@ -54,7 +62,9 @@ def test_without_a_limit_a_key_calls_as_often_as_it_likes() -> None:
 def test_a_stranger_is_told_to_wait_and_another_address_is_not() -> None:
     rates = CallRates(10, 8)
     assert not rates.wait_of_stranger("127.0.0.2", 5.0)
-    assert [rates.note_stranger("127.0.0.2", 5.0) > 0 for _ in range(21)].index(True) == 20
+    most = int(STRANGER_RATE * BURST)
+    waits = [rates.note_stranger("127.0.0.2", 5.0) > 0 for _ in range(most + 1)]
+    assert waits.index(True) == most
     assert rates.wait_of_stranger("127.0.0.2", 5.0) > 0
     assert not rates.wait_of_stranger("127.0.0.3", 5.0)
     assert not rates.wait_of_stranger("127.0.0.2", 6.0)
@@ -63,7 +73,7 @@ def test_a_stranger_is_told_to_wait_and_another_address_is_not() -> None:
 def test_addresses_without_number_are_strangers_all_together() -> None:
     rates = CallRates(10, 8)
     waits = [rates.note_stranger(f"127.0.{i // 250}.{i % 250}", 5.0) for i in range(5000)]
-    assert sum(not wait for wait in waits) == 200
+    assert sum(not wait for wait in waits) == STRANGERS_RATE * BURST
     assert rates.wait_of_stranger("127.9.9.9", 5.0) > 0
 
 
