@@ -70,11 +70,11 @@ class Serving:
         self._upkeep.start()
         for name in self.runtime.settings.providers:
             await self._check_provider(name)
-        for server in self._servers:
-            await server.start()
         self._timer.start()
         self._refresher.start()
         self._notifier.start()
+        for server in self._servers:  # last: whoever is answered finds all of it running
+            await server.start()
         connections = dict(
             zip(("tcp", "unix"), (one.connections for one in self._servers), strict=False)
         )
