@@ -20,18 +20,22 @@ from sqlalchemy import (
     Executable,
     bindparam,
     cast,
-    create_engine,
     extract,
     func,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 
 from connector.errors import TemporarilyUnavailable, VaultSealed
 from connector.store.database_thread import DatabaseThread
 from connector.store.failures import Converted
+from connector.store.postgres_engine import (
+    postgres_engine,
+    postgres_parameters,
+    postgres_thread_engine,
+)
 from connector.store.sqlite_engine import BEGIN, sqlite_engine, thread_engine
 from connector.store.sqlite_file import APPLICATION_ID, check_file, prepare_file
 from connector.worker_thread import WorkerThread
@@ -42,26 +46,8 @@ __all__ = ["APPLICATION_ID", "BUSY_TIMEOUT", "Database", "check_file", "prepare_
 
 #: How long a writer waits for another one, in seconds; longer is an error to be told.
 BUSY_TIMEOUT: Final = 10.0
-POOL_SIZE: Final = 10
-POOL_OVERFLOW: Final = 5
-POSTGRES_POOL_SIZE: Final = 4
 
 _LEASE_NOW: Final = "lease_now"
-
-#: Postgres ends what takes longer, so that no lock outlives its use; and a commit is durable there
-#: whatever the server's default, because a rotated token cannot be had twice (CHECKLIST 136).
-_POSTGRES_OPTIONS: Final = (
-    "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
-    " -c synchronous_commit=on"
-)
-#: A server that the network does not lead to any more is given up after about half a minute; the
-#: system's own time for that is hours.
-_NETWORK: Final = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 25_000,
-}
 
 
 class Database:
@@ -106,8 +92,8 @@ class Database:
             self.engines: tuple[Engine, ...] = (self.engine.sync_engine, reading, writing)
             self._reader = DatabaseThread(reading, "vault reader")
         else:
-            self.engine = _postgres_engine(url, busy_timeout)
-            writing = _postgres_thread_engine(url, busy_timeout)
+            self.engine = postgres_engine(url, busy_timeout)
+            writing = postgres_thread_engine(url, busy_timeout)
             self.engines = (self.engine.sync_engine, writing)
         self._writer = DatabaseThread(writing, "vault writer")
 
@@ -251,7 +237,7 @@ class Database:
     def driver_parameters(self) -> dict[str, Any]:
         """Give what Postgres's driver connects with, for a connection outside the pool."""
         _, parameters = self.engine.dialect.create_connect_args(self.engine.url)
-        return {**parameters, **_postgres_parameters(self.url, self._busy_seconds)}
+        return {**parameters, **postgres_parameters(self.url, self._busy_seconds)}
 
     def converted(self) -> Converted:
         """Turn the driver's errors into ours within a ``with`` block."""
@@ -263,39 +249,3 @@ class Database:
             if thread is not None:
                 await thread.aclose()
         await self.engine.dispose()
-
-
-def _postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
-    return create_async_engine(
-        url.set(drivername="postgresql+psycopg"),
-        hide_parameters=True,
-        pool_pre_ping=True,
-        # of the hundred that a server takes by default, for all processes
-        pool_size=POSTGRES_POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=busy_timeout,
-        connect_args=_postgres_parameters(url, busy_timeout),
-    )
-
-
-def _postgres_thread_engine(url: URL, busy_timeout: float) -> Engine:
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"),
-        hide_parameters=True,
-        pool_pre_ping=True,
-        pool_size=1,
-        max_overflow=0,
-        connect_args=_postgres_parameters(url, busy_timeout),
-    )
-
-
-def _postgres_parameters(url: URL, busy_timeout: float) -> dict[str, object]:
-    own = url.query.get("options", "")
-    own_options = own if isinstance(own, str) else " ".join(own)
-    network = {name: value for name, value in _NETWORK.items() if name not in url.query}
-    return network | {
-        "options": f"{own_options} {_POSTGRES_OPTIONS}".strip(),
-        "connect_timeout": max(1, int(busy_timeout)),
-        # a standby may be behind: what it says of a token must not be believed
-        "target_session_attrs": "read-write",
-    }

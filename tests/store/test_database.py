@@ -9,13 +9,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from connector.errors import TemporarilyUnavailable
-from connector.store.database import (
-    BUSY_TIMEOUT,
-    POOL_OVERFLOW,
-    POOL_SIZE,
-    POSTGRES_POOL_SIZE,
-    Database,
-)
+from connector.store import postgres_engine, sqlite_engine
+from connector.store.database import BUSY_TIMEOUT, Database
 from connector.store.grant_statements import LEASE_DURATION
 from connector.store.history_tables import JobRow
 from connector.store.tables import MetadataRow
@@ -181,7 +176,9 @@ async def test_a_pool_that_is_empty_is_told(database: Database, clock: FixedCloc
     crowded = Database(database.url, now=clock, busy_timeout=0.05)
     try:
         async with AsyncExitStack() as held:
-            limit = POOL_SIZE + POOL_OVERFLOW if database.is_sqlite else POSTGRES_POOL_SIZE
+            limit = postgres_engine.POOL_SIZE
+            if database.is_sqlite:
+                limit = sqlite_engine.POOL_SIZE + sqlite_engine.POOL_OVERFLOW
             for _ in range(limit):
                 await held.enter_async_context(crowded.read())
             with pytest.raises(TemporarilyUnavailable, match="QueuePool limit"):
