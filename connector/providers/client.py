@@ -3,16 +3,14 @@
 Whatever is under way goes on with the client it has: one operation never sees two configurations.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from connector.oauth.wire import Wire
 from connector.providers.configured import (
     ConfiguredProviders,
     MetadataPins,
     ProviderClient,
     complete,
 )
-from connector.providers.declared_registration import DeclaredRegistration
 from connector.providers.provider import Provider
 
 __all__ = ["MetadataPins", "ProviderClient", "ProviderDirectory", "complete"]
@@ -22,31 +20,14 @@ class ProviderDirectory:
     """Gives a `ProviderClient` for each provider of the configuration that is in force.
 
     Args:
-        providers: by name.
-        registrations: by the same names.
-        wire: what sends.
-        pins: where discovered metadata is kept.
-        now: gives seconds since the epoch.
-        source: the configuration file, for messages.
+        configured: what is in force at first.
 
     Attributes:
         present: what is in force.
     """
 
-    def __init__(
-        self,
-        providers: Mapping[str, Provider],
-        registrations: Mapping[str, DeclaredRegistration],
-        *,
-        wire: Wire,
-        pins: MetadataPins,
-        now: Callable[[], float],
-        source: str,
-    ) -> None:
-        self._pins = pins
-        self._now = now
-        self._source = source
-        self.present = self.configured(providers, registrations, wire=wire)
+    def __init__(self, configured: ConfiguredProviders) -> None:
+        self.present = configured
 
     @property
     def providers(self) -> Mapping[str, Provider]:
@@ -80,23 +61,6 @@ class ProviderDirectory:
             fingerprint = await present.fingerprint(name)
             if present is self.present:  # else it was exchanged while that was found out
                 return present.provider(name), fingerprint
-
-    def configured(
-        self,
-        providers: Mapping[str, Provider],
-        registrations: Mapping[str, DeclaredRegistration],
-        *,
-        wire: Wire,
-    ) -> ConfiguredProviders:
-        """Make what may take the place of what is in force."""
-        return ConfiguredProviders(
-            providers,
-            registrations,
-            wire=wire,
-            pins=self._pins,
-            now=self._now,
-            source=self._source,
-        )
 
     def use(self, configured: ConfiguredProviders) -> frozenset[str]:
         """Put something else in force; what is under way goes on with what it has.

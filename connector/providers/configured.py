@@ -90,6 +90,23 @@ class ConfiguredProviders:
         self._source = source
         self._clients: dict[str, ProviderClient] = {}
 
+    def replaced(
+        self,
+        providers: Mapping[str, Provider],
+        registrations: Mapping[str, DeclaredRegistration],
+        *,
+        wire: Wire,
+    ) -> "ConfiguredProviders":
+        """Give those of another configuration in the same file; arguments as for the class."""
+        return ConfiguredProviders(
+            providers,
+            registrations,
+            wire=wire,
+            pins=self._pins,
+            now=self._now,
+            source=self._source,
+        )
+
     async def get(self, name: str) -> ProviderClient:
         """Give the client of a provider; discovery happens only where nothing is pinned.
 

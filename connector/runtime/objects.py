@@ -100,12 +100,14 @@ class Runtime:
             now=now,
         )
         self.directory = ProviderDirectory(
-            settings.providers,
-            settings.registrations,
-            wire=self.wire,
-            pins=StoredPins(database, now=now),
-            now=now,
-            source=settings.path.name,
+            ConfiguredProviders(
+                settings.providers,
+                settings.registrations,
+                wire=self.wire,
+                pins=StoredPins(database, now=now),
+                now=now,
+                source=settings.path.name,
+            )
         )
         self.journal = Journal(settings.vault.journal)
         late_tokens = LateTokenStore(database, vault)

@@ -57,7 +57,9 @@ async def prepare(runtime: Runtime, settings: Settings) -> Prepared:
     """
     problems = needs_restart(runtime.settings, settings)
     wire = await _wire(runtime, settings)
-    providers = runtime.directory.configured(settings.providers, settings.registrations, wire=wire)
+    providers = runtime.directory.present.replaced(
+        settings.providers, settings.registrations, wire=wire
+    )
     results = await asyncio.gather(
         *(_make_ready(providers, name) for name in settings.providers), return_exceptions=True
     )

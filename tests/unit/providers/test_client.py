@@ -9,6 +9,7 @@ from connector.errors import ConfigurationError, TemporarilyUnavailable
 from connector.oauth.authorization_server import AuthorizationServer, Revocation
 from connector.oauth.wire import Wire
 from connector.providers.client import ProviderDirectory, complete
+from connector.providers.configured import ConfiguredProviders
 from connector.providers.declared_registration import DeclaredRegistration
 from connector.providers.provider import Provider
 from connector.secret import SecretReference
@@ -53,12 +54,14 @@ def directory(
     wire: Wire, *providers: Provider, pins: Pins | None = None, text: str = ""
 ) -> ProviderDirectory:
     return ProviderDirectory(
-        {one.name: one for one in providers},
-        {one.name: registration(text) for one in providers},
-        wire=wire,
-        pins=pins or Pins(),
-        now=lambda: NOW,
-        source="config.toml",
+        ConfiguredProviders(
+            {one.name: one for one in providers},
+            {one.name: registration(text) for one in providers},
+            wire=wire,
+            pins=pins or Pins(),
+            now=lambda: NOW,
+            source="config.toml",
+        )
     )
 
 

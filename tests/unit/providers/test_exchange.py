@@ -10,6 +10,7 @@ from connector.errors import ConfigurationError
 from connector.oauth.authorization_server import AuthorizationServer
 from connector.oauth.wire import Wire
 from connector.providers.client import ProviderDirectory
+from connector.providers.configured import ConfiguredProviders
 from connector.providers.declared_registration import DeclaredRegistration
 from connector.providers.provider import Provider
 
@@ -50,19 +51,21 @@ def registration() -> DeclaredRegistration:
 
 def directory(wire: Wire, *providers: Provider, pins: SlowPins | None = None) -> ProviderDirectory:
     return ProviderDirectory(
-        {one.name: one for one in providers},
-        {one.name: registration() for one in providers},
-        wire=wire,
-        pins=pins or SlowPins(),
-        now=lambda: 0.0,
-        source="config.toml",
+        ConfiguredProviders(
+            {one.name: one for one in providers},
+            {one.name: registration() for one in providers},
+            wire=wire,
+            pins=pins or SlowPins(),
+            now=lambda: 0.0,
+            source="config.toml",
+        )
     )
 
 
 def exchange(found: ProviderDirectory, wire: Wire, *providers: Provider) -> frozenset[str]:
     named = {one.name: one for one in providers}
     registrations = {name: registration() for name in named}
-    return found.use(found.configured(named, registrations, wire=wire))
+    return found.use(found.present.replaced(named, registrations, wire=wire))
 
 
 async def test_what_is_other_or_gone_is_told(wire: Wire) -> None:

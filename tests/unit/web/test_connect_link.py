@@ -60,7 +60,7 @@ async def link(unix: httpx2.AsyncClient, **wishes: object) -> dict[str, Any]:
 
 
 def take_providers_away(runtime: Runtime) -> None:
-    none = runtime.directory.configured({}, {}, wire=runtime.wire)
+    none = runtime.directory.present.replaced({}, {}, wire=runtime.wire)
     runtime.use(runtime.settings, none, runtime.wire)
 
 
