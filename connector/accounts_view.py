@@ -1,8 +1,7 @@
 """An account as lists and answers show it; the same everywhere, and without a secret."""
 
-from datetime import UTC, datetime
-
 from connector.account import Account, ConsentRequired
+from connector.moment import rfc3339
 
 
 def account_view(account: Account) -> dict[str, object]:
@@ -25,11 +24,3 @@ def last_error(account: Account) -> str | None:
     if isinstance(account.state, ConsentRequired):
         return account.state.reason
     return account.trouble.message if account.trouble else None
-
-
-def rfc3339(seconds: float | None) -> str | None:
-    """Write a moment, given in seconds since the epoch."""
-    if seconds is None:
-        return None
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -11,10 +11,11 @@ level (CHECKLIST 162).
 import json
 import logging
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Literal, TextIO
 
 from connector.log_thread import ThreadedHandler
+from connector.moment import rfc3339
 
 LogFormat = Literal["console", "json"]
 
@@ -137,8 +138,7 @@ def _shown(value: object) -> object:
 
 
 def _timestamp(created: float) -> str:
-    moment = datetime.fromtimestamp(created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(created, "milliseconds")
 
 
 def _escape(line: str) -> str:

@@ -12,6 +12,7 @@ from connector.cli.output import print_json, print_table
 from connector.cli.session import load, opened, run_async
 from connector.duration import parse_duration
 from connector.errors import VaultSealed
+from connector.moment import rfc3339
 
 if TYPE_CHECKING:
     from connector.settings import Settings
@@ -200,10 +201,9 @@ def _detail(row: Any) -> dict[str, object]:
 
 def _time(at: float) -> str:
     try:
-        moment = datetime.fromtimestamp(at, UTC)
+        return rfc3339(at)
     except (TypeError, ValueError, OverflowError, OSError):  # it was altered
         return str(at)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _summary(verified: "Verified") -> str:

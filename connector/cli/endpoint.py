@@ -30,6 +30,7 @@ from connector.cli.main import tell
 from connector.cli.session import load, run_async
 from connector.client import Token
 from connector.errors import ConnectorError, UnknownAccount
+from connector.moment import rfc3339
 from connector.web.problems import answer_error, problem
 from connector.web.server import Server
 
@@ -201,7 +202,7 @@ def _answer(token: Token) -> JSONResponse:
     expires_at = token.expires_at
     document["expires_at"] = document["expires_in"] = None
     if expires_at is not None:
-        document["expires_at"] = expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        document["expires_at"] = rfc3339(expires_at, "auto")
         document["expires_in"] = int((expires_at - datetime.now(UTC)).total_seconds())
     document["scope"] = token.scope
     return JSONResponse(document, headers=_NO_STORE)

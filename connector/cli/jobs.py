@@ -163,7 +163,7 @@ def _cell(value: object) -> str:
 
 
 def _run_row(run: "Run") -> list[str]:
-    from connector.accounts_view import rfc3339
+    from connector.moment import rfc3339
 
     took = "-" if run.finished_at is None else f"{run.finished_at - run.started_at:.1f} s"
     return [

@@ -157,7 +157,7 @@ def _state(key: "ApiKey", now: float) -> str:
 
 
 def _view(key: "ApiKey", now: float) -> dict[str, object]:
-    from connector.accounts_view import rfc3339
+    from connector.moment import rfc3339
 
     return {
         "key": key.name,

@@ -15,6 +15,7 @@ from connector.cli.options import common_options, json_option
 from connector.cli.output import print_json
 from connector.cli.session import load, run_async
 from connector.errors import VaultSealed
+from connector.moment import rfc3339
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -158,13 +159,13 @@ class _Status:
             "seals": [
                 {
                     "description": one.description,
-                    "since": _moment(one.created_at),
+                    "since": rfc3339(one.created_at),
                     "opens_here": one == self.opened,
                 }
                 for one in self.keys.seals
             ],
             "data_keys": [
-                {"key_id": key, "made": _moment(made), "values": self.values[key]}
+                {"key_id": key, "made": rfc3339(made), "values": self.values[key]}
                 for key, made in self.keys.data_keys_made.items()
             ],
             "values_under_older_keys": self.outdated,
@@ -236,10 +237,4 @@ def _counted(count: int) -> str:
 
 
 def _day(moment: float) -> str:
-    return _moment(moment)[:10]
-
-
-def _moment(moment: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return rfc3339(moment)[:10]

@@ -202,13 +202,7 @@ class Consents:
             if record is None or not await self.records.consume(record, now=self._now()):
                 return False
         except errors.ConnectorError as error:
-            extra = {
-                "action": "consent.not_abandoned",
-                "account": started.account,
-                "provider": started.provider,
-                "consent": started.id,
-            }
-            logger.warning(str(error), extra=extra)
+            logger.warning(str(error), extra=_fields(started, "consent.not_abandoned"))
             return False
         self.notes.refused(record, "abandoned")
         await self.new_accounts.take_back(FrozenRequest.load(record.request).new_account)
@@ -296,7 +290,7 @@ class Consents:
         return await self._activation.activate(client, name, tokens, scopes, nonce, kept)
 
 
-def _fields(record: ConsentRecord, action: str) -> dict[str, object]:
+def _fields(record: ConsentRecord | StartedConsent, action: str) -> dict[str, object]:
     return {
         "action": action,
         "account": record.account,

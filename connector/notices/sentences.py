@@ -6,9 +6,9 @@ text.
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final
 
+from connector.moment import rfc3339
 from connector.notice import PAST, STEPS, Kind, Notice
 
 #: Of another's text so much is passed on (characters).
@@ -60,8 +60,14 @@ def command_of(notice: Notice) -> str | None:
 
 
 def text_of(notice: Notice) -> str:
-    """Say what has happened, and what it means."""
-    return _TEXTS[notice.cause.kind](notice)
+    """Say what has happened, what it means, since when, and what was last said of it."""
+    kind = notice.cause.kind
+    text = _TEXTS[kind]
+    said = text if isinstance(text, str) else text(notice)
+    if kind in _WITHOUT_CAUSE:
+        return said
+    since = f"Since {rfc3339(notice.cause.since)}."
+    return " ".join(filter(None, (said, since, _quoted(notice))))
 
 
 def shown(text: str | None) -> str:
@@ -74,14 +80,6 @@ def shown(text: str | None) -> str:
         and unicodedata.category(character) not in _HIDDEN
     )
     return visible if len(visible) <= LONGEST_REASON else f"{visible[:LONGEST_REASON]}…"
-
-
-def rfc3339(seconds: float | None) -> str | None:
-    """Write a moment, given in seconds since the epoch."""
-    if seconds is None:
-        return None
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _subject(notice: Notice) -> str:
@@ -102,27 +100,15 @@ def _ends(notice: Notice) -> str:
     return f"ends within {days} days" if days != 1 else "ends within a day"
 
 
-def _since(notice: Notice) -> str:
-    return f"Since {rfc3339(notice.cause.since)}."
-
-
 def _quoted(notice: Notice) -> str:
     """Give the reason as what it is: the text of a provider, or of a program."""
     reason = shown(notice.cause.reason)
     return f"What was last said of it: “{reason}”." if reason else ""
 
 
-def _joined(*sentences: str) -> str:
-    return " ".join(sentence for sentence in sentences if sentence)
-
-
 def _consent_required(notice: Notice) -> str:
     whom = "the persons have" if notice.count is not None else "the person has"
-    return _joined(
-        f"Nobody gets a token any more until {whom} consented anew.",
-        _since(notice),
-        _quoted(notice),
-    )
+    return f"Nobody gets a token any more until {whom} consented anew."
 
 
 def _consent_ends(notice: Notice) -> str:
@@ -135,99 +121,36 @@ def _consent_ends(notice: Notice) -> str:
     )
 
 
-def _refresh_failing(notice: Notice) -> str:
-    return _joined(
-        "The provider refuses or does not answer, and does not say that the grant has ended."
-        " Perhaps only a new consent helps.",
-        _since(notice),
-        _quoted(notice),
-    )
-
-
-def _refresh_held(notice: Notice) -> str:
-    return _joined(
-        "The database has gone back to an older state, and its refresh token may be spent:"
-        " to send it could end the grant. Restore a newer backup, or have it tried.",
-        _since(notice),
-    )
-
-
 def _registration_rejected(notice: Notice) -> str:
     provider = notice.cause.provider
-    return _joined(
+    return (
         f"No token of {provider} is refreshed until this is mended; no account is lost."
-        f" Check client_id and client_secret under [providers.{provider}].",
-        _since(notice),
-        _quoted(notice),
+        f" Check client_id and client_secret under [providers.{provider}]."
     )
 
 
-def _provider_unavailable(notice: Notice) -> str:
-    return _joined(
-        "Its token endpoint is left alone for a while, and tried again by itself; tokens that work"
-        " are given out as ever.",
-        _since(notice),
-        _quoted(notice),
-    )
-
-
-def _job_failing(notice: Notice) -> str:
-    return _joined(
-        "Its last runs have all failed; it goes on trying.", _since(notice), _quoted(notice)
-    )
-
-
-def _answers_waiting(notice: Notice) -> str:
-    return _joined(
-        "New tokens are safe in the journal of this host, and not in the database yet."
-        " Do not remove the journal.",
-        _since(notice),
-        _quoted(notice),
-    )
-
-
-def _audit_does_not_fit(notice: Notice) -> str:
-    return _joined(
-        "Somebody has changed or removed rows of it, or the database has gone back.",
-        _since(notice),
-        _quoted(notice),
-    )
-
-
-def _store_unavailable(notice: Notice) -> str:
-    return _joined(
-        "Tokens that work are given out; nothing new can be stored.",
-        _since(notice),
-        _quoted(notice),
-    )
-
-
-def _vault_sealed(notice: Notice) -> str:
-    return _joined(
-        "No token can be refreshed or stored, and no daemon starts to serve.",
-        _since(notice),
-        _quoted(notice),
-    )
-
-
-def _trial(_notice: Notice) -> str:
-    return "Notices of Connector arrive here. Nothing is wrong."
-
-
-_TEXTS: Final[Mapping[Kind, Callable[[Notice], str]]] = {
+#: What has happened and what it means; where it depends on the notice, what says it.
+_TEXTS: Final[Mapping[Kind, str | Callable[[Notice], str]]] = {
     "consent_required": _consent_required,
     "consent_ends": _consent_ends,
-    "refresh_failing": _refresh_failing,
-    "refresh_held": _refresh_held,
+    "refresh_failing": "The provider refuses or does not answer, and does not say that the grant"
+    " has ended. Perhaps only a new consent helps.",
+    "refresh_held": "The database has gone back to an older state, and its refresh token may be"
+    " spent: to send it could end the grant. Restore a newer backup, or have it tried.",
     "registration_rejected": _registration_rejected,
-    "provider_unavailable": _provider_unavailable,
-    "job_failing": _job_failing,
-    "answers_waiting": _answers_waiting,
-    "audit_does_not_fit": _audit_does_not_fit,
-    "store_unavailable": _store_unavailable,
-    "vault_sealed": _vault_sealed,
-    "trial": _trial,
+    "provider_unavailable": "Its token endpoint is left alone for a while, and tried again by"
+    " itself; tokens that work are given out as ever.",
+    "job_failing": "Its last runs have all failed; it goes on trying.",
+    "answers_waiting": "New tokens are safe in the journal of this host, and not in the database"
+    " yet. Do not remove the journal.",
+    "audit_does_not_fit": "Somebody has changed or removed rows of it, or the database has gone"
+    " back.",
+    "store_unavailable": "Tokens that work are given out; nothing new can be stored.",
+    "vault_sealed": "No token can be refreshed or stored, and no daemon starts to serve.",
+    "trial": "Notices of Connector arrive here. Nothing is wrong.",
 }
+#: Of these neither since when nor a reason is told: they name a moment, or are none.
+_WITHOUT_CAUSE: Final[frozenset[Kind]] = frozenset({"consent_ends", "trial"})
 
 
 def over(notice: Notice) -> str:

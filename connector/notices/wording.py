@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import quote
 
+from connector.moment import rfc3339
 from connector.notice import STEPS, Cause, Event, Kind, Notice
-from connector.notices.sentences import command_of, over, rfc3339, shown, text_of, title_of
+from connector.notices.sentences import command_of, over, shown, text_of, title_of
 
 Severity = Literal["info", "warning", "error"]
 

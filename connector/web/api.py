@@ -5,10 +5,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from connector.account_name import check_account_name
-from connector.accounts_view import account_view, rfc3339
+from connector.accounts_view import account_view
 from connector.api_key import ADMIN
 from connector.consent.connect_links import DEFAULT_LIFETIME
 from connector.errors import UnknownAccount
+from connector.moment import rfc3339
 from connector.runtime import Runtime
 from connector.web.body import UnusableBody, read_object
 from connector.web.caller import ANY, caller_of, route

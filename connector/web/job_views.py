@@ -1,6 +1,6 @@
 """Jobs and runs as lists and answers show them; the same everywhere, and without a secret."""
 
-from connector.accounts_view import rfc3339
+from connector.moment import rfc3339
 from connector.settings import JobSettings
 from connector.store.runs import Run
 

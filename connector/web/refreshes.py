@@ -1,6 +1,5 @@
 """The HTTP API of past refreshes: what the token endpoint answered for an account, and how soon."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -8,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from connector.errors import UnknownAccount
+from connector.moment import rfc3339
 from connector.runtime import Runtime
 from connector.store.refresh_history import MOST_OF_AN_ACCOUNT, PastRefresh
 from connector.web.caller import ANY, caller_of, route
@@ -51,9 +51,8 @@ class Refreshes:
 
 def refresh_view(refresh: PastRefresh) -> dict[str, object]:
     """Give a past refresh as a JSON object; its time as RFC 3339 in UTC, to the millisecond."""
-    moment = datetime.fromtimestamp(refresh.at, UTC).isoformat(timespec="milliseconds")
     return {
-        "at": moment.replace("+00:00", "Z"),
+        "at": rfc3339(refresh.at, "milliseconds"),
         "seconds": round(refresh.seconds, 3),
         "outcome": refresh.outcome,
         "error": refresh.error,

@@ -1,13 +1,13 @@
 """The hot route: an access token of an account."""
 
 import math
-from datetime import UTC
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from connector.moment import rfc3339
 from connector.oauth.token import AccessToken
 from connector.runtime import Runtime
 from connector.secret import Secret
@@ -113,11 +113,7 @@ def token_fields(token: AccessToken) -> dict[str, object]:
     return {
         "access_token": token.value,
         "token_type": token.token_type,
-        "expires_at": expires_at and _rfc3339(expires_at.astimezone(UTC).isoformat()),
+        "expires_at": rfc3339(expires_at, "auto"),
         "expires_in": None if expires_in is None else int(expires_in),
         "scope": token.scope,
     }
-
-
-def _rfc3339(text: str) -> str:
-    return text.replace("+00:00", "Z")

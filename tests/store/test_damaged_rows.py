@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from connector.account_name import parse_glob
-from connector.accounts_view import rfc3339
 from connector.api_key import new_key
 from connector.errors import VaultSealed
+from connector.moment import rfc3339
 from connector.secret import Secret
 from connector.store.api_keys import ApiKeyStore
 from connector.store.due import DueStore, Used

@@ -12,7 +12,8 @@ from connector.account import (
     Terms,
     Trouble,
 )
-from connector.accounts_view import account_view, rfc3339
+from connector.accounts_view import account_view
+from connector.moment import rfc3339
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from connector.account import Account, Active, ConsentRequired
-from connector.accounts_view import last_error, rfc3339
+from connector.accounts_view import last_error
 from connector.duration import format_duration
+from connector.moment import rfc3339
 from connector.store.api_keys import LAST_MOMENT
 
 #: A consent's end is shown in amber within these seconds, as the first notice of it comes …
