@@ -24,19 +24,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from connector.simulator.clock import Clock
     from connector.simulator.control import Control
+    from connector.simulator.facebook.call_log import CallSelection
+    from connector.simulator.facebook.refusals import Refusal
     from connector.simulator.faults import Fault
     from connector.simulator.ledger import Selection
     from connector.simulator.person import Person
     from connector.simulator.settings import Settings
     from connector.simulator.simulator import Simulator
 
-__all__ = ["Clock", "Control", "Fault", "Person", "Selection", "Settings", "Simulator"]
+__all__ = [
+    "CallSelection",
+    "Clock",
+    "Control",
+    "Fault",
+    "Person",
+    "Refusal",
+    "Selection",
+    "Settings",
+    "Simulator",
+]
 
 _MODULES = {
+    "CallSelection": "facebook.call_log",
     "Clock": "clock",
     "Control": "control",
     "Fault": "faults",
     "Person": "person",
+    "Refusal": "facebook.refusals",
     "Selection": "ledger",
     "Settings": "settings",
     "Simulator": "simulator",

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from connector.simulator.faults import Fault, FaultError, fault_from_json
 from connector.simulator.options import changed, descriptions, from_text, hints
-from connector.simulator.settings import Settings, SettingsError
+from connector.simulator.setting import SettingsError
+from connector.simulator.settings import Settings
 from connector.simulator.simulator import Simulator
 
 # Beside the daemon's 8470.

@@ -1,17 +1,31 @@
 """The ads figures behind both APIs: computed, never stored, and the truth that tests compare with.
 
 Each figure follows from the seed, the ad and the day alone, so that two processes with one seed
-agree. Restating a day changes its figures, as late conversions do, and never brings them back.
+agree. Restating a day changes its figures, as late conversions do, and never brings them back; with
+`restatement_days` each midnight of the ad account restates the days that are younger.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
 from typing import Literal
 
+from connector.simulator.ad_accounts import AdAccount, ad_account, ad_accounts_of
+from connector.simulator.ad_objects import (
+    Ad,
+    AdObject,
+    Kind,
+    Shape,
+    Status,
+    ads_under,
+    numbers_in,
+    numbers_under,
+    object_at,
+)
 from connector.simulator.clock import Clock
 from connector.simulator.settings import Settings
 
@@ -21,8 +35,8 @@ HISTORY_MONTHS = 37
 # One ad in twelve does not run on a given day and then has no row at all.
 IDLE_SHARE = 12
 
-# A year of daily pages for a few ad accounts; computing a day takes some 50 µs.
-DAYS_CACHED = 4096
+# The whole history of an ad account; computing a day takes some 5 µs for each ad.
+DAYS_CACHED = 1200
 
 # A little more than the whole history.
 LONGEST_RESTATEMENT = 1200
@@ -32,56 +46,6 @@ Form = Literal["api", "graph"]
 
 class AdsError(ValueError):
     """A question about ads data that makes no sense; the message says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdAccount:
-    """An ad account; its days are days in its own time zone."""
-
-    id: str
-    """With the prefix, as in paths: act_1001."""
-    owner: str
-    name: str
-    currency: str
-    timezone_name: str
-    timezone_offset_hours: int
-    """Zones without summer time, so that no time zone database is needed."""
-
-    @property
-    def account_id(self) -> str:
-        """The bare number."""
-        return self.id.removeprefix("act_")
-
-
-def _account(number: int, owner: str, name: str, currency: str, zone: tuple[str, int]) -> AdAccount:
-    return AdAccount(
-        id=f"act_{number}",
-        owner=owner,
-        name=name,
-        currency=currency,
-        timezone_name=zone[0],
-        timezone_offset_hours=zone[1],
-    )
-
-
-AD_ACCOUNTS: tuple[AdAccount, ...] = (
-    _account(1001, "ada", "Analytical Engines", "USD", ("America/Phoenix", -7)),
-    _account(1002, "ada", "Countess Press", "EUR", ("Africa/Lagos", 1)),
-    _account(2001, "grace", "Flow-Matic", "USD", ("Asia/Tokyo", 9)),
-    _account(2002, "grace", "Harbour Compilers", "GBP", ("Etc/UTC", 0)),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ad:
-    """An ad and what it belongs to."""
-
-    campaign_id: str
-    campaign_name: str
-    adset_id: str
-    adset_name: str
-    ad_id: str
-    ad_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,14 +112,57 @@ class AdsData:
         self._clock = clock
         self._lock = Lock()
         self._revisions: dict[tuple[str, date], int] = {}
+        self._edits: dict[str, AdObject] = {}
 
     def accounts_of(self, person: str) -> tuple[AdAccount, ...]:
         """A person's ad accounts."""
-        return tuple(account for account in AD_ACCOUNTS if account.owner == person)
+        return ad_accounts_of(person, self._settings().ad_accounts_per_person)
 
-    def find(self, ad_account: str) -> AdAccount | None:
+    def find(self, ad_account_id: str) -> AdAccount | None:
         """The ad account with this id (`act_1001`)."""
-        return next((account for account in AD_ACCOUNTS if account.id == ad_account), None)
+        number = ad_account_id.removeprefix("act_")
+        if number == ad_account_id or not re.fullmatch("[12][0-9]{3}", number):
+            return None
+        account = ad_account(int(number))
+        return account if account in self.accounts_of(account.owner) else None
+
+    def find_object(self, identity: str) -> AdObject | None:
+        """The campaign, ad set or ad with this id, as it is now."""
+        found = numbers_in(identity, self.shape)
+        account = None if found is None else self.find(f"act_{found[0]}")
+        return None if account is None or found is None else self._object(account, found[1])
+
+    def objects(
+        self, account: AdAccount, kind: Kind, above: AdObject | None = None
+    ) -> list[AdObject]:
+        """All campaigns, ad sets or ads of an ad account, or of one object in it, by id."""
+        numbers = numbers_under(kind, self.shape, above.numbers if above else ())
+        return [self._object(account, each) for each in numbers]
+
+    def edit(self, identity: str, status: Status) -> AdObject:
+        """Give a campaign, ad set or ad another status; its updated_time becomes now.
+
+        Raises:
+            AdsError: there is no such object.
+        """
+        known = self.find_object(identity)
+        if known is None:
+            message = f"no campaign, ad set or ad {identity!r}"
+            raise AdsError(message)
+        edited = replace(known, status=status, updated_time=self._clock.now())
+        with self._lock:
+            self._edits[identity] = edited
+        return edited
+
+    @property
+    def shape(self) -> Shape:
+        """How many campaigns, ad sets in each and ads in each of those there are."""
+        settings = self._settings()
+        return (
+            settings.campaigns_per_account,
+            settings.ad_sets_per_campaign,
+            settings.ads_per_ad_set,
+        )
 
     def today(self, account: AdAccount) -> date:
         """The date in the ad account's time zone."""
@@ -170,19 +177,25 @@ class AdsData:
 
     def days(self, account: AdAccount, since: date, until: date) -> Iterator[tuple[AdDay, ...]]:
         """What each day of a range (both ends included) has, oldest first."""
-        settings = self._settings()
-        shape = (
-            settings.campaigns_per_account,
-            settings.ad_sets_per_campaign,
-            settings.ads_per_ad_set,
-        )
+        seed, shape = self._settings().ads_seed, self.shape
+        for day, revision in self.revisions(account, since, until):
+            yield _day(seed, account, day, revision, shape)
+
+    def revisions(
+        self, account: AdAccount, since: date, until: date
+    ) -> tuple[tuple[date, int], ...]:
+        """The days of a range that can have figures, and how often each was restated."""
+        settings, today = self._settings(), self.today(account)
         day = max(since, self.first_day(account))
-        last = min(until, self.today(account))
-        while day <= last:
-            with self._lock:
-                revision = self._revisions.get((account.id, day), 0)
-            yield _day(settings.ads_seed, account, day, revision, shape)
-            day += timedelta(days=1)
+        if settings.first_delivery:
+            day = max(day, date.fromisoformat(settings.first_delivery))
+        found = []
+        with self._lock:
+            while day <= min(until, today):
+                late = min((today - day).days, settings.restatement_days)
+                found.append((day, late + self._revisions.get((account.id, day), 0)))
+                day += timedelta(days=1)
+        return tuple(found)
 
     def rows(self, account: AdAccount, since: date, until: date) -> list[AdDay]:
         """Every row of a range (both ends included), by day and then by ad."""
@@ -220,6 +233,10 @@ class AdsData:
                 self._revisions[key] = self._revisions.get(key, 0) + 1
                 day += timedelta(days=1)
 
+    def _object(self, account: AdAccount, numbers: tuple[int, ...]) -> AdObject:
+        made = object_at(account, numbers, self._settings().ads_seed)
+        return self._edits.get(made.id, made)
+
     def _known(self, ad_account: str) -> AdAccount:
         account = self.find(ad_account)
         if account is None:
@@ -240,26 +257,10 @@ def _date(value: date | str) -> date:
 
 @lru_cache(maxsize=DAYS_CACHED)
 def _day(
-    seed: int, account: AdAccount, day: date, revision: int, shape: tuple[int, int, int]
+    seed: int, account: AdAccount, day: date, revision: int, shape: Shape
 ) -> tuple[AdDay, ...]:
-    rows = (_row(seed, account, ad, day, revision) for ad in _ads(account, shape))
+    rows = (_row(seed, account, ad, day, revision) for ad in ads_under(account, shape))
     return tuple(row for row in rows if row is not None)
-
-
-def _ads(account: AdAccount, shape: tuple[int, int, int]) -> Iterator[Ad]:
-    campaigns, ad_sets, ads = shape
-    for campaign in range(1, campaigns + 1):
-        for ad_set in range(1, ad_sets + 1):
-            for ad in range(1, ads + 1):
-                number = f"{account.account_id}{campaign:03}"
-                yield Ad(
-                    campaign_id=f"2{number}",
-                    campaign_name=f"Campaign {campaign}",
-                    adset_id=f"3{number}{ad_set:03}",
-                    adset_name=f"Ad set {campaign}.{ad_set}",
-                    ad_id=f"4{number}{ad_set:03}{ad:03}",
-                    ad_name=f"Ad {campaign}.{ad_set}.{ad}",
-                )
 
 
 def _row(seed: int, account: AdAccount, ad: Ad, day: date, revision: int) -> AdDay | None:

@@ -30,6 +30,8 @@ class Call:
     query_string: str
     headers: Headers
     body: bytes = field(repr=False)
+    target: str = ""
+    """The path as it was asked for, decoded."""
 
     def query(self) -> Parameters:
         """The parameters of the URL.
@@ -77,6 +79,10 @@ class Subject:
     """How many refreshes lie between the consent and this refresh token."""
     family: str | None = None
     """All tokens that descend from one consent share it."""
+    target: str | None = None
+    """Path and query of a call to a data API, without its token."""
+    body: str | None = None
+    """Its body, without its token."""
 
 
 NO_SUBJECT = Subject()

@@ -3,11 +3,18 @@
 They do what the in-process objects do and nothing else; control.Control calls them from outside.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from connector.simulator.ads_data import AdsData
+from connector.simulator.apis.catalogue import DataApis
 from connector.simulator.clock import Clock
+from connector.simulator.control_values import (
+    ControlRequestError,
+    Values,
+    number,
+    optional,
+    text,
+    timeout,
+)
 from connector.simulator.facebook.provider import Provider
 from connector.simulator.faults import Faults, fault_from_json
 from connector.simulator.gates import Gates
@@ -15,15 +22,6 @@ from connector.simulator.ledger import Ledger, Selection
 from connector.simulator.oauth.issuance import Issuance
 from connector.simulator.options import as_json
 from connector.simulator.state import State
-
-# A longer wait is asked for again by whoever still wants it.
-LONGEST_WAIT = 60.0
-
-Values = Mapping[str, object]
-
-
-class ControlRequestError(ValueError):
-    """A control request makes no sense; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +34,7 @@ class Controls:
     faults: Faults
     gates: Gates
     facebook: Provider
-    ads: AdsData
+    apis: DataApis
     issuance: Issuance
 
 
@@ -79,12 +77,12 @@ class Desk:
                 {"endpoint": endpoint, "outcome": outcome, "count": count}
                 for (endpoint, outcome), count in counters.items()
             ],
-            "max_in_flight": self._controls.ledger.max_in_flight(_optional(values, "family")),
+            "max_in_flight": self._controls.ledger.max_in_flight(optional(values, "family")),
         }
 
     def wait(self, values: Values) -> object:
         """Wait until so many records are selected; says whether they were in time."""
-        count, limit = int(_number(values, "count", 1)), _timeout(values)
+        count, limit = int(number(values, "count", 1)), timeout(values)
         chosen = {name: value for name, value in values.items() if name not in {"count", "timeout"}}
         try:
             self._controls.ledger.wait_for(count, _selection(chosen), timeout=limit)
@@ -104,26 +102,26 @@ class Desk:
 
     def clear_faults(self, values: Values) -> object:
         """Remove one fault by its number, or all."""
-        number = None if values.get("number") is None else int(_number(values, "number", 0))
-        return {"cleared": self._controls.faults.clear(number)}
+        wanted = None if values.get("number") is None else int(number(values, "number"))
+        return {"cleared": self._controls.faults.clear(wanted)}
 
     def advance(self, values: Values) -> object:
         """Move the clock forward by seconds."""
-        return {"now": self._controls.clock.advance(_number(values, "advance"))}
+        return {"now": self._controls.clock.advance(number(values, "advance"))}
 
     def grant(self, values: Values) -> object:
         """A consent without its pages; the token answer, secrets included."""
-        scope = _optional(values, "scope")
-        return self._controls.issuance.grant(_text(values, "person"), scope=scope)
+        scope = optional(values, "scope")
+        return self._controls.issuance.grant(text(values, "person"), scope=scope)
 
     def revoke(self, values: Values) -> object:
         """End a person's grants."""
-        reason = _optional(values, "reason") or "revoked"
-        return {"count": self._controls.state.revoke(_text(values, "person"), reason=reason)}
+        reason = optional(values, "reason") or "revoked"
+        return {"count": self._controls.state.revoke(text(values, "person"), reason=reason)}
 
     def expire_access_tokens(self, values: Values) -> object:
         """End a person's access tokens."""
-        return {"count": self._controls.state.expire_access_tokens(_text(values, "person"))}
+        return {"count": self._controls.state.expire_access_tokens(text(values, "person"))}
 
     def rotate_signing_key(self, values: Values) -> object:
         """Sign ID tokens with a new key."""
@@ -131,51 +129,24 @@ class Desk:
         kid = self._controls.state.rotate_signing_key(is_old_published=is_old_published)
         return {"kid": kid}
 
-    def expire_tokens(self, values: Values) -> object:
-        """190/463."""
-        return {"count": self._controls.facebook.expire_tokens(_text(values, "person"))}
-
-    def change_password(self, values: Values) -> object:
-        """190/460."""
-        return {"count": self._controls.facebook.change_password(_text(values, "person"))}
-
-    def log_out(self, values: Values) -> object:
-        """190/467."""
-        return {"count": self._controls.facebook.log_out(_text(values, "person"))}
-
-    def remove_app(self, values: Values) -> object:
-        """190/458."""
-        return {"count": self._controls.facebook.remove_app(_text(values, "person"))}
-
-    def decline(self, values: Values) -> object:
-        """Withdraw one permission."""
-        self._controls.facebook.decline(_text(values, "person"), _text(values, "permission"))
-        return {}
-
-    def expire_data_access(self, values: Values) -> object:
-        """Let the 90 days be over."""
-        self._controls.facebook.expire_data_access(_text(values, "person"))
-        return {}
-
-    def restate(self, values: Values) -> object:
-        """Change the figures of a range of days."""
-        self._controls.ads.restate(
-            _text(values, "ad_account"), _text(values, "since"), _text(values, "until")
+    def api_records(self, values: Values) -> object:
+        """What a complete pull of a data API has to bring."""
+        api, since, until = (
+            text(values, "api"),
+            optional(values, "since"),
+            optional(values, "until"),
         )
+        return {"records": self._controls.apis.expected_records(api, since, until)}
+
+    def append_records(self, values: Values) -> object:
+        """Add records to a data API."""
+        self._controls.apis.append(text(values, "api"), int(number(values, "count", 1)))
         return {}
 
-    def rows(self, values: Values) -> object:
-        """What a complete pull of a range of days has to bring."""
-        form = _optional(values, "form") or "api"
-        if form not in {"api", "graph"}:
-            raise ControlRequestError("form must be api or graph")
-        rows = self._controls.ads.expected_rows(
-            _text(values, "ad_account"),
-            _text(values, "since"),
-            _text(values, "until"),
-            "graph" if form == "graph" else "api",
-        )
-        return {"rows": rows}
+    def touch_record(self, values: Values) -> object:
+        """Change a record of a data API."""
+        self._controls.apis.touch(text(values, "api"), int(number(values, "number")))
+        return {}
 
     def gates(self, _values: Values) -> object:
         """How many requests are held at each gate."""
@@ -183,17 +154,17 @@ class Desk:
 
     def wait_until_held(self, values: Values) -> object:
         """Wait until so many requests are held at a gate; says whether they were in time."""
-        count, limit = int(_number(values, "count", 1)), _timeout(values)
+        count, limit = int(number(values, "count", 1)), timeout(values)
         try:
-            self._controls.gates[_text(values, "gate")].wait_until_held(count, timeout=limit)
+            self._controls.gates[text(values, "gate")].wait_until_held(count, timeout=limit)
         except TimeoutError as error:
             return {"arrived": False, "detail": str(error)}
         return {"arrived": True}
 
     def release(self, values: Values) -> object:
         """Let held requests go on."""
-        count = None if values.get("count") is None else int(_number(values, "count", 1))
-        return {"released": self._controls.gates[_text(values, "gate")].release(count)}
+        count = None if values.get("count") is None else int(number(values, "count", 1))
+        return {"released": self._controls.gates[text(values, "gate")].release(count)}
 
 
 def _selection(values: Values) -> Selection:
@@ -202,7 +173,7 @@ def _selection(values: Values) -> Selection:
     if unknown:
         message = f"records are not selected by {', '.join(unknown)}"
         raise ControlRequestError(message)
-    chosen = {name: _optional(values, name) for name in known}
+    chosen = {name: optional(values, name) for name in known}
     return Selection(
         endpoint=chosen["endpoint"],
         outcome=chosen["outcome"],
@@ -211,36 +182,5 @@ def _selection(values: Values) -> Selection:
         person=chosen["person"],
         family=chosen["family"],
         fault=chosen["fault"],
-        after=int(_number(values, "after", 0)),
+        after=int(number(values, "after", 0)),
     )
-
-
-def _text(values: Values, name: str) -> str:
-    value = _optional(values, name)
-    if value is None:
-        message = f"{name} is missing"
-        raise ControlRequestError(message)
-    return value
-
-
-def _optional(values: Values, name: str) -> str | None:
-    value = values.get(name)
-    if value is not None and not isinstance(value, str):
-        message = f"{name} must be a string"
-        raise ControlRequestError(message)
-    return value
-
-
-def _number(values: Values, name: str, default: float | None = None) -> float:
-    value = values.get(name, default)
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError  # noqa: TRY301 - one message for every way of being wrong
-        return float(value)
-    except ValueError:
-        message = f"{name} must be a number"
-        raise ControlRequestError(message) from None
-
-
-def _timeout(values: Values) -> float:
-    return min(max(_number(values, "timeout", 10.0), 0.0), LONGEST_WAIT)

@@ -15,12 +15,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connector.simulator.call import json_response
-from connector.simulator.control_desk import ControlRequestError, Desk, Values
+from connector.simulator.control_desk import Desk
+from connector.simulator.control_values import ControlRequestError, Values
+from connector.simulator.facebook.control_desk import FacebookDesk
 
 Knob = Callable[[Values], object]
 
 
-def control_routes(desk: Desk, key: Callable[[], str]) -> list[Route]:
+def control_routes(desk: Desk, facebook: FacebookDesk, key: Callable[[], str]) -> list[Route]:
     """Everything under /control; `key` gives the key in force."""
     reads: Mapping[str, Knob] = {
         "state": desk.summary,
@@ -29,7 +31,8 @@ def control_routes(desk: Desk, key: Callable[[], str]) -> list[Route]:
         "counters": desk.counters,
         "faults": desk.waiting_faults,
         "gates": desk.gates,
-        "ads/rows": desk.rows,
+        **facebook.reads(),
+        "apis/records": desk.api_records,
     }
     waits: Mapping[str, Knob] = {"ledger/wait": desk.wait, "gates/wait": desk.wait_until_held}
     writes: Mapping[str, Knob] = {
@@ -41,13 +44,9 @@ def control_routes(desk: Desk, key: Callable[[], str]) -> list[Route]:
         "revoke": desk.revoke,
         "expire_access_tokens": desk.expire_access_tokens,
         "signing_key": desk.rotate_signing_key,
-        "facebook/expire_tokens": desk.expire_tokens,
-        "facebook/change_password": desk.change_password,
-        "facebook/log_out": desk.log_out,
-        "facebook/remove_app": desk.remove_app,
-        "facebook/decline": desk.decline,
-        "facebook/expire_data_access": desk.expire_data_access,
-        "ads/restate": desk.restate,
+        **facebook.writes(),
+        "apis/append": desk.append_records,
+        "apis/touch": desk.touch_record,
         "gates/release": desk.release,
     }
     return [

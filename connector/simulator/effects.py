@@ -57,6 +57,13 @@ async def _cut(fault: Fault, answer: Response | None, connection: Connection, _p
     await connection.close()
 
 
+async def _tear(fault: Fault, answer: Response | None, connection: Connection, _p: Pause) -> None:
+    whole = answer or Response(MADE_UP_BODY, media_type="application/json")
+    await connection.start(whole.status_code, whole.raw_headers)
+    await connection.write(_part(bytes(whole.body), fault.keep))
+    await connection.reset()
+
+
 async def _replace(fault: Fault, _a: Response | None, connection: Connection, _p: Pause) -> None:
     body, content_type = CANNED_BODIES.get(fault.kind, (fault.body or "", fault.content_type))
     default = 503 if fault.kind == "status" else 200
@@ -142,6 +149,7 @@ _EFFECTS: dict[Kind, _Effect] = {
     "drop": _drop,
     "reset": _reset,
     "cut": _cut,
+    "tear": _tear,
     "status": _replace,
     "falsify": _replace,
     "truncate": _truncate,

@@ -5,7 +5,7 @@ fault after, leave, first byte. The act runs under the state's lock; no await ha
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from threading import RLock
@@ -44,6 +44,10 @@ class Stage:
     ledger: Ledger
     faults: Faults
     gates: Gates
+    expire_token: Callable[[Call], object]
+    """Ends the access tokens of the family that a call's bearer token is of."""
+    latency: Callable[[str], float] = lambda _: 0.0
+    """Seconds of real time that requests to an endpoint wait before anything is done."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def pause(self, seconds: float) -> None:
@@ -88,6 +92,7 @@ class Endpoint:
             query_string=scope["query_string"].decode("latin-1"),
             headers=Headers(scope=scope),
             body=body,
+            target=scope["path"],
         )
         with self._stage.lock:
             subject = self._preview(call)
@@ -103,9 +108,12 @@ class Endpoint:
         self, call: Call, number: int, subject: Subject, connection: Connection
     ) -> None:
         ledger = self._stage.ledger
+        latency = self._stage.latency(self.name)
+        if latency > 0:
+            await self._stage.pause(latency)
         before = self._stage.faults.take(self.name, "before", subject)
         if before is not None:
-            await self._meet(before, number)
+            await self._meet(before, number, call)
             if not before.is_passing:
                 ledger.settle(number, f"fault:{before.kind}", NO_SUBJECT)
                 ledger.leave(number)
@@ -115,19 +123,22 @@ class Endpoint:
         ledger.settle(number, reply.outcome, reply.subject, status=reply.response.status_code)
         after = self._stage.faults.take(self.name, "after", subject)
         if after is not None:
-            await self._meet(after, number)
+            await self._meet(after, number, call)
         ledger.leave(number)
         if after is None or after.is_passing:
             await connection.send(reply.response)
         else:
             await effects.apply(after, reply.response, connection, self._stage.pause)
 
-    async def _meet(self, fault: Fault, number: int) -> None:
+    async def _meet(self, fault: Fault, number: int, call: Call) -> None:
         self._stage.ledger.meet(number, fault.kind)
         if fault.delay:
             await self._stage.pause(fault.delay)
         if fault.gate or fault.kind == "hold":
             await self._stage.gates[fault.gate or DEFAULT_GATE].hold()
+        if fault.kind == "expire_token":
+            with self._stage.lock:
+                self._stage.expire_token(call)
 
     def _answer(self, call: Call) -> Reply:
         with self._stage.lock:

@@ -18,6 +18,8 @@ Kind = Literal[
     "drop",
     "reset",
     "cut",
+    "tear",
+    "expire_token",
     "status",
     "falsify",
     "truncate",
@@ -31,8 +33,9 @@ Kind = Literal[
 ]
 When = Literal["before", "after"]
 
-# These put an answer off; all others replace it or do away with it.
-PASSING_KINDS = frozenset({"delay", "hold"})
+# With these the real answer is sent, later or to a token that is over; all others replace it or do
+# away with it.
+PASSING_KINDS = frozenset({"delay", "hold", "expire_token"})
 
 
 class FaultError(ValueError):
@@ -52,10 +55,14 @@ class Fault:
     when: When = "before"
     times: int | None = 1
     """How many requests it meets; None: each, until cleared."""
+    skip: int = 0
+    """How many requests that it is meant for pass unharmed first."""
     grant_type: str | None = None
     """Only requests with this grant_type."""
     person: str | None = None
     """Only requests that a token of this person's comes with."""
+    ad_account: str | None = None
+    """Only Graph calls about this ad account: act_1001."""
     delay: float = 0.0
     """Seconds of real time before it happens."""
     gate: str | None = None
@@ -83,7 +90,7 @@ class Fault:
 
     @property
     def is_passing(self) -> bool:
-        """Whether the real answer is still sent, later."""
+        """Whether the real answer is still sent."""
         return self.kind in PASSING_KINDS
 
     def _problems(self) -> list[str]:
@@ -94,6 +101,8 @@ class Fault:
             found.append("when must be before or after")
         if self.times is not None and self.times < 1:
             found.append("times must be at least 1, or None for until cleared")
+        if self.skip < 0:
+            found.append("skip must not be below zero")
         if not self.delay >= 0 or not self.interval >= 0:
             found.append("delay and interval must not be below zero")
         if self.status is not None and not 200 <= self.status <= 599:
@@ -109,6 +118,7 @@ class Fault:
             and fnmatchcase(endpoint, self.endpoint)
             and self.grant_type in (None, subject.grant_type)
             and self.person in (None, subject.person)
+            and self.ad_account in (None, subject.ad_account)
         )
 
 
@@ -120,6 +130,7 @@ def fault_from_json(values: Mapping[str, object]) -> Fault:
     """
     types: dict[str, tuple[type, ...]] = {
         "times": (int, type(None)),
+        "skip": (int,),
         "delay": (int, float),
         "interval": (int, float),
         "status": (int, type(None)),
@@ -157,9 +168,13 @@ class Faults:
         """The first fault meant for this request, counted down; None if there is none."""
         with self._lock:
             for number, fault in list(self._waiting.items()):
-                if fault.matches(endpoint, when, subject):
-                    self._count_down(number, fault)
-                    return fault
+                if not fault.matches(endpoint, when, subject):
+                    continue
+                if fault.skip:
+                    self._waiting[number] = replace(fault, skip=fault.skip - 1)
+                    continue
+                self._count_down(number, fault)
+                return fault
             return None
 
     def _count_down(self, number: int, fault: Fault) -> None:

@@ -5,6 +5,7 @@ finds it here. Nothing in it is secret: refresh tokens appear as fingerprints.
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -42,6 +43,10 @@ class Record:
     """The HTTP status that the server answered with, faults aside."""
     faults: tuple[str, ...] = ()
     """The kinds of fault that met it."""
+    target: str | None = None
+    """Path and query of a call to a data API, without its token; None elsewhere."""
+    body: str | None = None
+    """What such a call had for a body, the first 4 KiB of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,40 @@ class Selection:
 EVERYTHING = Selection()
 
 
-class Ledger:
+class Counting(ABC):
+    """Whoever has the records counts them: the ledger itself, and its client in a test."""
+
+    @abstractmethod
+    def records(self, selection: Selection = EVERYTHING) -> tuple[Record, ...]:
+        """The selected records, oldest first."""
+
+    def count(  # noqa: PLR0913 - the questions that tests ask
+        self,
+        endpoint: str | None = None,
+        *,
+        outcome: str | None = None,
+        grant_type: str | None = None,
+        client_id: str | None = None,
+        person: str | None = None,
+        family: str | None = None,
+        fault: str | None = None,
+        after: int = 0,
+    ) -> int:
+        """How many records agree with every argument given."""
+        selection = Selection(
+            endpoint=endpoint,
+            outcome=outcome,
+            grant_type=grant_type,
+            client_id=client_id,
+            person=person,
+            family=family,
+            fault=fault,
+            after=after,
+        )
+        return len(self.records(selection))
+
+
+class Ledger(Counting):
     """All records; safe to use from any thread."""
 
     def __init__(self, *, now: Callable[[], float]) -> None:
@@ -109,6 +147,8 @@ class Ledger:
                 refresh_token=subject.refresh_token,
                 generation=subject.generation,
                 family=subject.family,
+                target=subject.target,
+                body=subject.body,
             )
             if len(self._records) > MAX_RECORDS:
                 self._records.popitem(last=False)
@@ -178,31 +218,6 @@ class Ledger:
         """The selected records, oldest first."""
         with self._changed:
             return tuple(filter(selection.selects, self._records.values()))
-
-    def count(  # noqa: PLR0913 - the questions that tests ask
-        self,
-        endpoint: str | None = None,
-        *,
-        outcome: str | None = None,
-        grant_type: str | None = None,
-        client_id: str | None = None,
-        person: str | None = None,
-        family: str | None = None,
-        fault: str | None = None,
-        after: int = 0,
-    ) -> int:
-        """How many records agree with every argument given."""
-        selection = Selection(
-            endpoint=endpoint,
-            outcome=outcome,
-            grant_type=grant_type,
-            client_id=client_id,
-            person=person,
-            family=family,
-            fault=fault,
-            after=after,
-        )
-        return len(self.records(selection))
 
     def counters(self) -> dict[tuple[str, str], int]:
         """Settled requests by (endpoint, outcome), since the start."""

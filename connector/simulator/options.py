@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Literal, cast, get_args, get_origin
 
-from connector.simulator.settings import Settings, SettingsError
+from connector.simulator.setting import SettingsError
+from connector.simulator.settings import Settings
 
 # What a report about the settings leaves out.
 SECRET_SETTINGS = frozenset({"client_secret", "app_secret", "control_key"})

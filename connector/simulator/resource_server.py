@@ -12,7 +12,8 @@ from datetime import date, timedelta
 
 from starlette.routing import Route
 
-from connector.simulator.ads_data import AdAccount, AdDay, AdsData
+from connector.simulator.ad_accounts import AdAccount
+from connector.simulator.ads_data import AdDay, AdsData
 from connector.simulator.call import Call, RefusedError, Reply, Subject, json_response
 from connector.simulator.endpoint import Row, Stage, routes
 from connector.simulator.oauth.bearer import Bearer, preview_bearer, read_bearer

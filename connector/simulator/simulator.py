@@ -7,22 +7,28 @@ that is down. Every attribute may be used from the test's thread while requests 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from threading import RLock
 from types import TracebackType
 from typing import Self
 
 from connector.simulator.ads_data import AdsData
+from connector.simulator.apis.catalogue import DataApis
+from connector.simulator.apis.routes import data_api_routes
 from connector.simulator.app import LOOPBACK_NAMES, build_app
 from connector.simulator.clock import Clock
 from connector.simulator.control_desk import Controls, Desk
 from connector.simulator.control_routes import control_routes
 from connector.simulator.endpoint import Stage
+from connector.simulator.facebook.control_desk import FacebookDesk
 from connector.simulator.facebook.provider import Provider
 from connector.simulator.facebook.routes import facebook_routes
+from connector.simulator.facebook.truth import Truth
 from connector.simulator.facebook.usage import Usage
 from connector.simulator.faults import Faults
 from connector.simulator.gates import Gates
 from connector.simulator.ledger import Ledger
+from connector.simulator.oauth.bearer import expire_bearer
 from connector.simulator.oauth.issuance import Issuance
 from connector.simulator.oauth.routes import oauth_routes
 from connector.simulator.opaque import new_token
@@ -83,6 +89,12 @@ class Simulator:
         """The Graph-like provider's memory and knobs."""
         self.ads = AdsData(settings=lambda: self.state.settings, clock=self.clock)
         """The figures behind both APIs."""
+        self.apis = DataApis(self.state)
+        """The records of the data APIs, and what a pull of them has to bring."""
+        self.truth = Truth(self.ads)
+        """What a complete and correct pull of Graph insights has to have."""
+        self.endpoint_names: set[str] = set()
+        """What the ledger and faults call the endpoints; known once it has started."""
         self._issuance = Issuance(self.state)
         self._usage = Usage(self.clock)
         self._generated_key = new_token("control_")
@@ -106,6 +118,8 @@ class Simulator:
             ledger=self.ledger,
             faults=self.faults,
             gates=self.gates,
+            expire_token=partial(expire_bearer, state=self.state),
+            latency=self._latency,
             stopping=stopping,
         )
         controls = Controls(
@@ -115,14 +129,17 @@ class Simulator:
             faults=self.faults,
             gates=self.gates,
             facebook=self.facebook,
-            ads=self.ads,
+            apis=self.apis,
             issuance=self._issuance,
         )
         routes = [
             *oauth_routes(self.state, pages, stage),
             *facebook_routes(self.facebook, self.ads, self._usage, pages, stage),
             *api_routes(self.state, self.ads, stage),
-            *control_routes(Desk(controls), lambda: self.control_key),
+            *data_api_routes(self.state, self.apis, stage),
+            *control_routes(
+                Desk(controls), FacebookDesk(self.facebook, self.ads), lambda: self.control_key
+            ),
         ]
 
         def on_stop() -> None:
@@ -130,6 +147,7 @@ class Simulator:
             self.gates.abandon()
             self.ledger.abandon()
 
+        self.endpoint_names = {str(route.name) for route in routes}
         app = build_app(list(routes), pages, self._public_places)
         listener = bind(self._host, self._port)
         self.gates.reopen()
@@ -258,6 +276,9 @@ class Simulator:
             "control_url": self.control_url,
             "control_key": self.control_key,
         }
+
+    def _latency(self, endpoint: str) -> float:
+        return self.settings.graph_latency_ms / 1000 if endpoint.startswith("graph_") else 0.0
 
     def _public_places(self) -> dict[str, str]:
         secrets = {"client_secret", "app_secret", "control_key"}

@@ -8,11 +8,16 @@ import hmac
 
 from connector.simulator.call import NO_STORE, Call, Reply, Subject, json_response
 from connector.simulator.facebook.error import GraphError, bad_parameter, unreadable_token
-from connector.simulator.facebook.provider import GraphToken, Provider
+from connector.simulator.facebook.provider import Provider
+from connector.simulator.facebook.tokens import GraphToken
 from connector.simulator.parameters import MalformedParametersError, Parameters
 from connector.simulator.settings import Settings
 
 EXCHANGE = "fb_exchange_token"
+
+# A system user's token ends only if that is asked for.
+IN_60_DAYS = "set_token_expires_in_60_days"
+SIXTY_DAYS = 60 * 86400.0
 
 BAD_CODE = "Invalid verification code format."
 
@@ -44,6 +49,21 @@ class AccessTokenEndpoint:
             "Invalid grant_type: the value is not one of them. "
             "Supported types: authorization_code, client_credentials",
         )
+
+    def revoke(self, call: Call) -> Reply:
+        """The end of the token in `revoke_token`.
+
+        Raises:
+            GraphError: codes 1, 100, 101 or 190.
+        """
+        parameters = _parameters(call)
+        self._check_app(parameters)
+        token = self._provider.find(parameters.get("revoke_token") or "")
+        if token is None or token.person is None:
+            raise bad_parameter("The parameter revoke_token is required")  # assumed wording
+        self._provider.revoke(token)
+        body = json_response({"success": True})
+        return Reply(response=body, outcome="revoked", subject=token.subject())
 
     def preview(self, call: Call) -> Subject:
         """Whom a request is about, told before anything is checked."""
@@ -109,14 +129,22 @@ class AccessTokenEndpoint:
         death = self._provider.death_of(token)
         if death is not None:
             raise death
-        return self._renew(token)
+        is_limited = parameters.get(IN_60_DAYS) == "true"
+        return self._renew(token, is_limited=is_limited)
 
-    def _renew(self, token: GraphToken) -> Reply:
+    def _renew(self, token: GraphToken, *, is_limited: bool) -> Reply:
         state = self._provider.state
         settings = state.settings
         if token.kind == "long" and settings.renewal == "same_token":
             return self._reply(token, "same_token")
         expires_at: float | None = state.clock.now() + settings.long_lived_lifetime
+        if token.kind == "system":
+            # the old one stays valid until its own end
+            expires_at = state.clock.now() + SIXTY_DAYS if is_limited else None
+            system = self._provider.issue(
+                "system", token.person, expires_at=expires_at, parent=token
+            )
+            return self._reply(system, "issued")
         if token.kind == "long" and settings.renewal == "same_expiry":
             expires_at = token.expires_at
         renewed = self._provider.issue("long", token.person, expires_at=expires_at, parent=token)

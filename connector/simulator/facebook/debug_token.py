@@ -3,11 +3,14 @@
 from connector.simulator.ads_data import AdsData
 from connector.simulator.call import Call, Reply, json_response
 from connector.simulator.facebook.error import GraphError, bad_parameter, unreadable_token
-from connector.simulator.facebook.provider import PUBLIC_PROFILE, GraphToken, Provider
+from connector.simulator.facebook.provider import PUBLIC_PROFILE, Provider
+from connector.simulator.facebook.tokens import GraphToken
 from connector.simulator.facebook.viewer import identify
 
 # Which kinds of object a permission may be limited to.
 GRANULAR_PERMISSIONS = ("ads_read", "ads_management")
+
+TYPES = {"app": "APP", "system": "SYSTEM_USER"}
 
 
 class DebugToken:
@@ -48,7 +51,7 @@ class DebugToken:
         death = self._provider.death_of(token)
         data: dict[str, object] = {
             "app_id": settings.app_id,
-            "type": "APP" if token.person is None else "USER",
+            "type": TYPES.get(token.kind, "USER"),
             "application": settings.app_name,
             # 0: never
             "expires_at": 0 if token.expires_at is None else int(token.expires_at),
@@ -56,7 +59,7 @@ class DebugToken:
         }
         if death is not None:
             data["error"] = death.as_debug_error()
-        if token.kind == "long":
+        if token.kind in {"long", "system"}:
             data["issued_at"] = int(token.issued_at)
         if token.person is None:
             return data | {"scopes": []}
@@ -65,7 +68,9 @@ class DebugToken:
         accounts = self._ads.accounts_of(token.person.name)
         targets = [account.account_id for account in accounts]
         return data | {
-            "data_access_expires_at": int(connection.data_access_expires_at),
+            "data_access_expires_at": (
+                0 if token.kind == "system" else int(connection.data_access_expires_at)
+            ),
             "scopes": [*scopes, PUBLIC_PROFILE] if connection.is_connected else [],
             "granular_scopes": [
                 {"scope": name, "target_ids": targets}

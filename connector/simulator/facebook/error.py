@@ -17,6 +17,7 @@ from connector.simulator.call import (
     Subject,
     json_response,
 )
+from connector.simulator.facebook.settings import TooMuch
 
 SESSION = "Error validating access token: "
 
@@ -35,6 +36,7 @@ class GraphError(RefusedError):
         subcode: int | None = None,
         kind: str = "OAuthException",
         status: int = 400,
+        is_transient: bool = False,
         subject: Subject = NO_SUBJECT,
     ) -> None:
         self.code = code
@@ -43,6 +45,8 @@ class GraphError(RefusedError):
         error: dict[str, object] = {"message": message, "type": kind, "code": code}
         if subcode is not None:
             error["error_subcode"] = subcode
+        if is_transient:
+            error["is_transient"] = True
         error["fbtrace_id"] = f"A{secrets.token_urlsafe(16)}"
         response = json_response({"error": error}, status=status, headers=NO_STORE)
         outcome = str(code) if subcode is None else f"{code}/{subcode}"
@@ -96,6 +100,31 @@ def logged_out(subject: Subject) -> GraphError:
     return GraphError(190, message, subcode=467, subject=subject)
 
 
+def checkpointed(subject: Subject) -> GraphError:
+    """The person has to prove at the provider's own pages who they are (assumed wording)."""
+    message = (
+        f"{SESSION}You cannot access the app till you log in to www.facebook.com and follow the "
+        "instructions given."
+    )
+    return GraphError(190, message, subcode=459, subject=subject)
+
+
+def unconfirmed(subject: Subject) -> GraphError:
+    """The person's account is not confirmed (assumed wording)."""
+    message = f"{SESSION}Sessions for the user are not allowed because the user is not confirmed."
+    return GraphError(190, message, subcode=464, subject=subject)
+
+
+def session_ended(subject: Subject) -> GraphError:
+    """The old name of a dead session (assumed wording)."""
+    return GraphError(102, "Session key invalid or no longer valid", subject=subject)
+
+
+def token_invalid(subject: Subject) -> GraphError:
+    """A token that is dead without a reason being given (assumed wording)."""
+    return GraphError(190, "Invalid OAuth access token.", subject=subject)
+
+
 def permission_missing(subject: Subject) -> GraphError:
     """An ad account's data without the permission for it (assumed wording)."""
     message = "(#200) Ad account owner has NOT grant ads_management or ads_read permission"
@@ -126,6 +155,35 @@ def unknown_object(name: str, subject: Subject) -> GraphError:
         "to missing permissions, or does not support this operation"
     )
     return GraphError(100, message, subcode=33, kind="GraphMethodException", subject=subject)
+
+
+def too_old(subject: Subject) -> GraphError:
+    """Insights of more than 37 months ago."""
+    message = (
+        "(#3018) The start date of the time range cannot be beyond 37 months from the current date"
+    )
+    return GraphError(3018, message, subject=subject)
+
+
+def too_much(form: TooMuch, subject: Subject) -> GraphError:
+    """More data is asked for than is given in one answer; less of it may be."""
+    if form == "reduce":
+        message = "Please reduce the amount of data you're asking for, then retry your request"
+        return GraphError(1, message, status=500, subject=subject)
+    message = "(#100) The amount of data asked for in one call is too large"  # assumed wording
+    return GraphError(100, message, subcode=1487534, subject=subject)
+
+
+def go_async(subject: Subject) -> GraphError:
+    """A range too long for an answer at once: a report has to be asked for (assumed wording)."""
+    message = "(#2) Service temporarily unavailable: the query takes too long, use a report run"
+    return GraphError(2, message, subcode=1504038, status=500, subject=subject)
+
+
+def report_not_ready(subject: Subject) -> GraphError:
+    """The rows of a report run that is not completed (assumed)."""
+    message = "(#2601) Error accessing adreport job."
+    return GraphError(2601, message, subcode=1815107, subject=subject)
 
 
 def unknown_path(path: str) -> GraphError:

@@ -1,111 +1,109 @@
-"""GET /act_{id}/insights: rows in pages.
+"""Insights: the rows that a query makes, added up once for all its pages.
 
-A page has a cursor even when it is the last; only a missing `next` ends the list, and an empty
-page may still have one. `next` carries the access token, as the real one does.
+An ad account has them, and each campaign, ad set and ad; see paging for how they are given.
 """
 
-import base64
-import binascii
-import re
-from urllib.parse import urlencode
+from collections import OrderedDict
+from collections.abc import Hashable
+from datetime import date
 
-from connector.simulator.ads_data import AdAccount, AdsData
-from connector.simulator.call import Call, Reply, Subject, json_response
-from connector.simulator.facebook.error import bad_parameter, permission_missing, unknown_object
+from connector.simulator.ads_data import AdsData
+from connector.simulator.call import Call, Reply, json_response
+from connector.simulator.facebook.error import go_async, too_much
+from connector.simulator.facebook.filtering import chosen
+from connector.simulator.facebook.insights_days import KnownDays
 from connector.simulator.facebook.insights_query import InsightsQuery, read_insights_query
-from connector.simulator.facebook.insights_rows import add_up, as_row
+from connector.simulator.facebook.insights_rows import FIELDS, Level, Sum, add_up, is_under, shown
+from connector.simulator.facebook.nodes import Node, Nodes
+from connector.simulator.facebook.paging import Pager
 from connector.simulator.facebook.provider import Provider
-from connector.simulator.facebook.viewer import PersonViewer, identify_person, may_read_ads
+from connector.simulator.facebook.viewer import PersonViewer, identify_person
 
-# What a `next` link says anew, or must not repeat.
-REPLACED_PARAMETERS = frozenset({"access_token", "appsecret_proof", "after", "limit"})
+# Pulls that go on side by side; each may have some ten thousand rows.
+QUERIES_CACHED = 8
 
 
 class Insights:
-    """The insights edge of an ad account."""
+    """The insights edge."""
 
-    def __init__(self, provider: Provider, ads: AdsData) -> None:
+    def __init__(self, provider: Provider, ads: AdsData, nodes: Nodes) -> None:
         self._provider = provider
         self._ads = ads
+        self._nodes = nodes
+        self._pager = Pager(provider)
+        self._sums: OrderedDict[Hashable, list[Sum]] = OrderedDict()
 
     def answer(self, call: Call) -> Reply:
         """A page of insights.
 
         Raises:
-            GraphError: a dead token, a missing permission, or a parameter that makes no sense.
+            GraphError: a dead token, a missing permission, a parameter that makes no sense, or
+                more than is given at once.
         """
         viewer = identify_person(call, self._provider)
-        account = self._account(call, viewer)
-        subject = Subject(
-            person=viewer.person.name,
-            family=viewer.viewer.token.family,
-            ad_account=account.id,
-        )
-        query = read_insights_query(
+        node = self._nodes.open(call.path["node"], viewer)
+        viewer = viewer.of(node.account.id)
+        query = self.read(node, viewer)
+        settings = self._provider.state.settings
+        if settings.longest_sync_days and query.days > settings.longest_sync_days:
+            raise go_async(viewer.subject)
+        self._pager.limit(viewer.viewer.parameters, viewer.subject)
+        rows = self.rows(node, query)
+        if settings.largest_query and len(rows) > settings.largest_query:
+            raise too_much(settings.too_much, viewer.subject)
+        return self.reply(call, viewer, query, rows)
+
+    def read(self, node: Node, viewer: PersonViewer) -> InsightsQuery:
+        """What a call asks of a node.
+
+        Raises:
+            GraphError: a parameter makes no sense.
+        """
+        return read_insights_query(
             viewer.viewer.parameters,
-            today=self._ads.today(account),
-            first_day=self._ads.first_day(account),
-            subject=subject,
+            least=_level(node),
+            days=KnownDays(
+                today=self._ads.today(node.account), first=self._ads.first_day(node.account)
+            ),
+            subject=viewer.subject,
         )
-        body = self._page(call, viewer, account, query, subject)
-        return Reply(response=json_response(body), subject=subject)
 
-    def _account(self, call: Call, viewer: PersonViewer) -> AdAccount:
-        name = f"act_{call.path['number']}"
-        account = self._ads.find(name)
-        if account is None or account.owner != viewer.person.name:
-            raise unknown_object(name, viewer.subject)
-        if not may_read_ads(viewer, self._provider.state.clock.now()):
-            raise permission_missing(viewer.subject)
-        return account
+    def rows(self, node: Node, query: InsightsQuery) -> list[Sum]:
+        """Every row of a query, as the figures are now."""
+        if len(query.ranges) == 1 and not query.filters and query.order is None:
+            return self._of(node, query, *query.ranges[0])
+        sums = [row for since, until in query.ranges for row in self._of(node, query, since, until)]
+        return chosen(sums, query.filters, query.order, lambda row, name: FIELDS[name](row))
 
-    def _page(
-        self,
-        call: Call,
-        viewer: PersonViewer,
-        account: AdAccount,
-        query: InsightsQuery,
-        subject: Subject,
-    ) -> dict[str, object]:
-        days = self._ads.rows(account, query.since, query.until)
-        rows = add_up(days, query.level, query.increment, since=query.since, until=query.until)
-        blanks, start = _position(query.after, subject)
-        is_blank = blanks < self._provider.state.settings.insights_empty_pages
-        page = [] if is_blank else rows[start : start + query.limit]
-        end = start + len(page)
-        if not is_blank and not page:
-            return {"data": []}
-        after = _cursor(blanks + 1 if is_blank else blanks, end)
-        paging: dict[str, object] = {"cursors": {"before": _cursor(blanks, start), "after": after}}
-        if is_blank or end < len(rows):
-            paging["next"] = self._next(call, viewer, query, after)
-        data = [as_row(row, query.fields, query.level) for row in page]
-        return {"data": data, "paging": paging}
+    def reply(
+        self, call: Call, viewer: PersonViewer, query: InsightsQuery, rows: list[Sum]
+    ) -> Reply:
+        """The page of rows that a call asks for.
 
-    def _next(self, call: Call, viewer: PersonViewer, query: InsightsQuery, after: str) -> str:
-        kept = {
-            name: value
-            for name, value in viewer.viewer.parameters
-            if name not in REPLACED_PARAMETERS
-        }
-        added = {"limit": str(query.limit), "after": after}
-        parameters = {"access_token": viewer.viewer.token.value, **kept, **added}
-        path = f"{call.path['version']}/act_{call.path['number']}/insights"
-        return f"{self._provider.state.origin}/graph/{path}?{urlencode(parameters)}"
+        Raises:
+            GraphError: the page makes no sense.
+        """
+        as_row = shown(query.fields, query.level)
+        body = self._pager.page(call, viewer.viewer, rows, as_row)
+        return Reply(response=json_response(body), subject=viewer.subject)
+
+    def _of(self, node: Node, query: InsightsQuery, since: date, until: date) -> list[Sum]:
+        identity = None if node.object is None else node.object.id
+        revisions = self._ads.revisions(node.account, since, until)
+        seed, shape = self._provider.state.settings.ads_seed, self._ads.shape
+        key = (
+            *(node.account.id, identity, since, until, query.level, query.increment),
+            *(seed, shape, revisions),
+        )
+        if key not in self._sums:
+            rows = self._ads.rows(node.account, since, until)
+            mine = (row for row in rows if is_under(row.ad, _level(node), identity))
+            self._sums[key] = add_up(mine, query.level, query.increment, since=since, until=until)
+            if len(self._sums) > QUERIES_CACHED:
+                self._sums.popitem(last=False)
+        self._sums.move_to_end(key)
+        return self._sums[key]
 
 
-def _cursor(blanks: int, position: int) -> str:
-    return base64.urlsafe_b64encode(f"{blanks}:{position}".encode()).rstrip(b"=").decode()
-
-
-def _position(cursor: str | None, subject: Subject) -> tuple[int, int]:
-    if cursor is None:
-        return 0, 0
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    match = re.fullmatch(r"([0-9]{1,6}):([0-9]{1,9})", text)
-    if match is None:
-        raise bad_parameter("Invalid cursors values", subject)
-    return int(match[1]), int(match[2])
+def _level(node: Node) -> Level:
+    return "account" if node.object is None else node.object.kind

@@ -4,14 +4,19 @@ Numbers become strings; what delivered nothing in a span has no row.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
-from connector.simulator.ads_data import Ad, AdAccount, AdDay
+from connector.simulator.ad_accounts import AdAccount
+from connector.simulator.ad_objects import Ad
+from connector.simulator.ads_data import AdDay
 
 Level = Literal["account", "campaign", "adset", "ad"]
 Increment = int | Literal["monthly", "all_days"]
+
+# What every purchase is worth.
+PURCHASE_CENTS = 2500
 
 LEVELS: tuple[Level, ...] = ("account", "campaign", "adset", "ad")
 
@@ -28,7 +33,7 @@ class Sum:
     impressions: int = 0
     clicks: int = 0
     spend_cents: int = 0
-    actions: dict[str, int]
+    actions: dict[str, int] = field(default_factory=dict)
 
     def add(self, row: AdDay) -> None:
         """Add an ad's day."""
@@ -43,10 +48,22 @@ def _ratio(numerator: float, denominator: float) -> str | None:
     return f"{numerator / denominator:.6f}" if denominator else None
 
 
+def _list(values: dict[str, str]) -> list[dict[str, str]] | None:
+    return [{"action_type": name, "value": value} for name, value in values.items()] or None
+
+
 def _actions(row: Sum) -> list[dict[str, str]] | None:
-    return [
-        {"action_type": name, "value": str(value)} for name, value in row.actions.items() if value
-    ] or None
+    return _list({name: str(value) for name, value in row.actions.items() if value})
+
+
+def _action_values(row: Sum) -> list[dict[str, str]] | None:
+    count = row.actions.get("purchase", 0)
+    return _list({"purchase": f"{count * PURCHASE_CENTS / 100:.2f}"} if count else {})
+
+
+def _cost_per_action_type(row: Sum) -> list[dict[str, str]] | None:
+    spend = row.spend_cents / 100
+    return _list({name: f"{spend / value:.6f}" for name, value in row.actions.items() if value})
 
 
 FIELDS: dict[str, Callable[[Sum], object]] = {
@@ -66,6 +83,8 @@ FIELDS: dict[str, Callable[[Sum], object]] = {
     "cpm": lambda row: _ratio(row.spend_cents * 10, row.impressions),
     "ctr": lambda row: _ratio(row.clicks * 100, row.impressions),
     "actions": _actions,
+    "action_values": _action_values,
+    "cost_per_action_type": _cost_per_action_type,
     "date_start": lambda row: row.start.isoformat(),
     "date_stop": lambda row: row.stop.isoformat(),
 }
@@ -90,7 +109,7 @@ def add_up(
         start, stop = span(row.day, increment, since=since, until=until)
         key = (start, _entity(row.ad, level))
         if key not in sums:
-            sums[key] = Sum(account=row.ad_account, ad=row.ad, start=start, stop=stop, actions={})
+            sums[key] = Sum(account=row.ad_account, ad=row.ad, start=start, stop=stop)
         sums[key].add(row)
     return list(sums.values())
 
@@ -107,16 +126,26 @@ def span(day: date, increment: Increment, *, since: date, until: date) -> tuple[
     return start, min(start + timedelta(days=increment - 1), until)
 
 
-def as_row(row: Sum, fields: Iterable[str], level: Level) -> dict[str, object]:
-    """A row as it is sent: the fields asked for that exist at the level, and always the dates."""
+def shown(fields: Iterable[str], level: Level) -> Callable[[Sum], dict[str, object]]:
+    """How a row is sent: the fields asked for that exist at the level, and always the dates."""
     depth = LEVELS.index(level)
-    shown = [
-        name
-        for name in (*fields, "date_start", "date_stop")
+    names = dict.fromkeys((*fields, "date_start", "date_stop"))
+    columns = [
+        (name, FIELDS[name])
+        for name in names
         if LEVELS.index(ENTITY_LEVELS.get(name, "account")) <= depth
     ]
-    values = {name: FIELDS[name](row) for name in dict.fromkeys(shown)}
-    return {name: value for name, value in values.items() if value is not None}
+
+    def as_row(row: Sum) -> dict[str, object]:
+        values = ((name, value(row)) for name, value in columns)
+        return {name: value for name, value in values if value is not None}
+
+    return as_row
+
+
+def is_under(ad: Ad, level: Level, identity: str | None) -> bool:
+    """Whether an ad is in the object with this id, which is of that level; None: in any."""
+    return identity is None or _entity(ad, level) == identity
 
 
 def _entity(ad: Ad, level: Level) -> str:

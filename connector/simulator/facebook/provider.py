@@ -4,20 +4,21 @@ Permissions belong to the person's connection with the app, not to a token: decl
 from every token at once. Each token remembers why it died, for the error that says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from connector.simulator.call import Subject
-from connector.simulator.facebook import error as graph_error
+from connector.simulator.facebook.call_log import CallLog
+from connector.simulator.facebook.ending import Ending
 from connector.simulator.facebook.error import GraphError
+from connector.simulator.facebook.refusals import Refusals
+from connector.simulator.facebook.report_runs import ReportRuns
+from connector.simulator.facebook.signed_request import signed_request
+from connector.simulator.facebook.tokens import Death, GraphToken, Kind
 from connector.simulator.oauth.expiring import Expiring
-from connector.simulator.opaque import fingerprint, new_token
+from connector.simulator.opaque import new_token
 from connector.simulator.people import PEOPLE, Profile, known_person
 from connector.simulator.state import State
-
-Kind = Literal["short", "long", "app"]
-Death = Literal["password_changed", "logged_out", "app_removed"]
 
 # How the provider's user tokens begin.
 TOKEN_PREFIX = "EAA"
@@ -62,37 +63,26 @@ class DialogCode:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class GraphToken:
-    """An access token and where it comes from."""
+class _Doom:
+    """How a person's tokens will die, and when."""
 
-    value: str = field(repr=False)
-    kind: Kind
-    person: Profile | None
-    """None: the app itself."""
-    family: str
-    """Shared by all tokens that were exchanged from one login."""
-    generation: int
-    """How many exchanges lie between the login and this one."""
-    issued_at: float
-    expires_at: float | None
-    death: Death | None = None
-
-    def subject(self) -> Subject:
-        """What the ledger says of a call made with it."""
-        return Subject(
-            person=self.person.name if self.person else None,
-            refresh_token=fingerprint(self.value),
-            generation=self.generation,
-            family=self.family,
-        )
+    death: Death
+    calls_left: int
 
 
-class Provider:
+class Provider(Ending):
     """The provider's memory; the knobs may be turned from any thread."""
 
     def __init__(self, state: State) -> None:
         self.state = state
+        self.refusals = Refusals(state)
+        """What is to be refused, throttles among it."""
+        self.calls = CallLog(state)
+        """Every Graph call and what was said to it."""
+        self.reports = ReportRuns(state)
+        """Report runs, and how the next ones go."""
         self.codes: Expiring[DialogCode] = Expiring()
+        self._dooms: dict[str, _Doom] = {}
         self._tokens: dict[str, GraphToken] = {}
         self._connections = {name: AppConnection() for name in PEOPLE}
 
@@ -139,43 +129,86 @@ class Provider:
 
     def death_of(self, token: GraphToken) -> GraphError | None:
         """Why a token no longer works, or None if it does."""
-        now, subject = self.state.clock.now(), token.subject()
-        if token.death == "password_changed":
-            return graph_error.password_changed(subject)
-        if token.death == "logged_out":
-            return graph_error.logged_out(subject)
-        if token.death == "app_removed" and token.person is not None:
-            app_id = self.state.settings.app_id
-            return graph_error.app_removed(token.person.id, app_id, subject)
-        if token.expires_at is not None and token.expires_at <= now:
-            return graph_error.session_expired(token.expires_at, now, subject)
-        return None
+        return token.error(self.state.settings.app_id, self.state.clock.now())
+
+    def count_call(self, token: GraphToken) -> None:
+        """A call is made with a token: the last that it may be, if a test said so."""
+        person = token.person
+        if person is None or person.name not in self._dooms:
+            return
+        doom = self._dooms[person.name]
+        doom.calls_left -= 1
+        if doom.calls_left < 0:
+            self.end_tokens(person.name, doom.death)
 
     # Knobs
 
-    def expire_tokens(self, person: str) -> int:
-        """End a person's tokens as if their time were over (190/463); returns how many."""
-        now = self.state.clock.now()
+    def grant(
+        self,
+        person: str,
+        *,
+        kind: Literal["short", "long", "system"] = "long",
+        permissions: Sequence[str] = ("ads_read",),
+        lifetime: float | None = None,
+    ) -> dict[str, object]:
+        """A login without its pages, or a token for a system user; returns the token answer.
 
-        def end(token: GraphToken) -> None:
-            token.expires_at = now
+        Args:
+            person: Who grants.
+            kind: A system user's token never expires, unless `lifetime` says so.
+            permissions: What is granted, beside what already is.
+            lifetime: Seconds; None: as a token of this kind has it.
 
-        return self._each_living(person, end)
-
-    def change_password(self, person: str) -> int:
-        """End a person's tokens by a new password (190/460); returns how many."""
-        return self._kill(person, "password_changed")
-
-    def log_out(self, person: str) -> int:
-        """End a person's tokens by logging out (190/467); returns how many."""
-        return self._kill(person, "logged_out")
-
-    def remove_app(self, person: str) -> int:
-        """Take the app out of a person's account (190/458); returns how many tokens died."""
+        Raises:
+            UnknownPersonError: no such person.
+            UnknownPermissionError: no such permission.
+        """
+        profile, settings = known_person(person), self.state.settings
+        for permission in permissions:
+            _check_permission(permission)
+        usual = {"short": settings.short_lived_lifetime, "long": settings.long_lived_lifetime}
+        seconds = usual.get(kind) if lifetime is None else lifetime
         with self.state.lock:
-            killed = self._kill(person, "app_removed")
-            self._connections[person] = AppConnection()
-            return killed
+            now = self.state.clock.now()
+            connection = self.connection(profile)
+            connection.is_connected = True
+            connection.permissions |= dict.fromkeys(permissions, "granted")
+            connection.data_access_expires_at = now + settings.data_access_lifetime
+            expires_at = None if seconds is None else now + seconds
+            token = self.issue(kind, profile, expires_at=expires_at)
+        answer: dict[str, object] = {"access_token": token.value, "token_type": "bearer"}
+        return answer if seconds is None else {**answer, "expires_in": int(seconds)}
+
+    def end_tokens(self, person: str, death: Death, *, after: int = 0) -> int:
+        """End a person's tokens; see `Ending`."""
+        known_person(person)
+        with self.state.lock:
+            self._dooms.pop(person, None)
+            if after > 0:
+                self._dooms[person] = _Doom(death=death, calls_left=after)
+                return 0
+            living = self._living(person)
+            for token in living:
+                if death == "expired":
+                    token.expires_at = self.state.clock.now()
+                else:
+                    token.death = death
+            if death == "app_removed":
+                self._connections[person] = AppConnection()
+            return len(living)
+
+    def revoke(self, token: GraphToken) -> None:
+        """End one token."""
+        token.death = "invalid"
+
+    def signed_request(self, person: str) -> str:
+        """What the real provider POSTs to an app's deauthorise callback for a person.
+
+        Raises:
+            UnknownPersonError: no such person.
+        """
+        secret, now = self.state.settings.app_secret, self.state.clock.now()
+        return signed_request(known_person(person).id, secret, now=now)
 
     def decline(self, person: str, permission: str) -> None:
         """Withdraw one permission, from the tokens already given too.
@@ -184,9 +217,7 @@ class Provider:
             UnknownPersonError: no such person.
             UnknownPermissionError: no such permission.
         """
-        if permission not in PERMISSIONS:
-            message = f"no permission {permission!r}; there are {', '.join(PERMISSIONS)}"
-            raise UnknownPermissionError(message)
+        _check_permission(permission)
         with self.state.lock:
             self.connection(known_person(person)).permissions[permission] = "declined"
 
@@ -219,15 +250,8 @@ class Provider:
             if token.person and token.person.name == person and self.death_of(token) is None
         ]
 
-    def _each_living(self, person: str, end: Callable[[GraphToken], None]) -> int:
-        with self.state.lock:
-            living = self._living(known_person(person).name)
-            for token in living:
-                end(token)
-            return len(living)
 
-    def _kill(self, person: str, death: Death) -> int:
-        def end(token: GraphToken) -> None:
-            token.death = death
-
-        return self._each_living(person, end)
+def _check_permission(permission: str) -> None:
+    if permission not in PERMISSIONS:
+        message = f"no permission {permission!r}; there are {', '.join(PERMISSIONS)}"
+        raise UnknownPermissionError(message)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 
 from starlette.routing import Route
 
@@ -9,11 +10,16 @@ from connector.simulator.ads_data import AdsData
 from connector.simulator.call import Act, Call, Preview, RefusedError, Reply, Subject
 from connector.simulator.endpoint import Row, Stage, routes
 from connector.simulator.facebook.access_token import AccessTokenEndpoint
+from connector.simulator.facebook.ad_edges import EDGES, AdEdges
+from connector.simulator.facebook.batch import Batch
 from connector.simulator.facebook.debug_token import DebugToken
 from connector.simulator.facebook.dialog import CONSENT_PATH, LOGIN_PATH, Dialog
 from connector.simulator.facebook.error import unknown_path, version_over
 from connector.simulator.facebook.insights import Insights
+from connector.simulator.facebook.nodes import Nodes
 from connector.simulator.facebook.provider import Provider
+from connector.simulator.facebook.refusals import Refusal
+from connector.simulator.facebook.reports import Reports
 from connector.simulator.facebook.usage import Usage
 from connector.simulator.facebook.user import User
 from connector.simulator.facebook.viewer import preview_viewer
@@ -22,30 +28,52 @@ from connector.simulator.pages import Pages
 VERSION = re.compile(r"v[0-9]{1,3}\.[0-9]{1,2}")
 
 
-class Door:
-    """What all Graph calls have in common: the version in the path, and the usage headers."""
+# What calls to a node are called where the node is a report run.
+REPORT_EDGES = {"node": "report", "insights": "report_insights"}
 
-    def __init__(self, provider: Provider, usage: Usage) -> None:
+
+class Door:
+    """What all Graph calls have in common: version, refusals, usage headers, log of calls."""
+
+    def __init__(self, provider: Provider, nodes: Nodes, usage: Usage) -> None:
         self._provider = provider
+        self._nodes = nodes
         self._usage = usage
 
-    def behind(self, act: Act) -> Act:
+    def behind(self, own_edge: str, act: Act) -> Act:
         """The act, done only for versions that answer, with its call counted."""
 
         def counted(call: Call) -> Reply:
             settings = self._provider.state.settings
-            number = call.path.get("number")
-            ad_account = None if number is None else f"act_{number}"
-            self._usage.count(settings.app_id, ad_account)
+            subject, edge = self.preview(call), self._edge(call, own_edge)
+            self._usage.count(settings.app_id, subject.ad_account, edge)
+            refused: RefusedError | None = None
             try:
                 self._check_version(call)
+                self._provider.refusals.meet(edge, subject)
+                over = self._usage.over(settings, subject.ad_account, edge)
+                if over is not None:
+                    raise Refusal(code=over).error(subject)
                 reply = act(call)
             except RefusedError as refusal:
-                reply = refusal.reply
-            self._usage.mark(reply.response, settings, ad_account)
+                reply, refused = refusal.reply, refusal
+            standings = self._provider.refusals.standings(edge, subject)
+            self._usage.mark(reply.response, settings, subject.ad_account, standings)
+            self._provider.calls.write(call, edge, subject, reply, refused)
             return reply
 
         return counted
+
+    def preview(self, call: Call) -> Subject:
+        """Whom and which ad account a call is about, told before anything is checked."""
+        name = call.path.get("node", "")
+        node = self._provider.reports.find(name) or self._nodes.find(name)
+        viewer = preview_viewer(call, self._provider)
+        return viewer if node is None else replace(viewer, ad_account=node.account.id)
+
+    def _edge(self, call: Call, own_edge: str) -> str:
+        is_report = self._provider.reports.find(call.path.get("node", "")) is not None
+        return REPORT_EDGES.get(own_edge, own_edge) if is_report else own_edge
 
     def _check_version(self, call: Call) -> None:
         version, known = call.path["version"], self._provider.state.settings.graph_versions
@@ -65,20 +93,21 @@ def facebook_routes(
 ) -> list[Route]:
     """Everything under /facebook and /graph."""
     dialog = Dialog(provider, pages)
-    door = Door(provider, usage)
-    token, user = AccessTokenEndpoint(provider), User(provider, ads)
-
-    def viewer(call: Call) -> Subject:
-        return preview_viewer(call, provider)
+    nodes = Nodes(provider, ads)
+    door = Door(provider, nodes, usage)
+    edges, insights = AdEdges(provider, ads, nodes), Insights(provider, ads, nodes)
+    reports = Reports(provider, nodes, insights, edges)
+    token, user = AccessTokenEndpoint(provider), User(provider, edges)
 
     def graph(
         path: str,
         name: str,
         act: Act,
         methods: Collection[str] = ("GET",),
-        preview: Preview = viewer,
+        preview: Preview = door.preview,
     ) -> Row:
-        return Row(f"/graph/{{version}}/{path}", name, door.behind(act), methods, preview)
+        behind = door.behind(name, act)
+        return Row(f"/graph/{{version}}/{path}", f"graph_{name}", behind, methods, preview)
 
     rows = (
         Row("/facebook/{version}/dialog/oauth", "dialog", dialog.open),
@@ -86,19 +115,29 @@ def facebook_routes(
         Row(LOGIN_PATH, "dialog_login", dialog.sign_in.log_in, ("POST",)),
         Row(CONSENT_PATH, "dialog_consent", dialog.sign_in.consent_page),
         Row(CONSENT_PATH, "dialog_consent", dialog.decide, ("POST",)),
-        graph(
-            "oauth/access_token", "graph_access_token", token.answer, ("GET", "POST"), token.preview
-        ),
-        graph("debug_token", "graph_debug_token", DebugToken(provider, ads).answer),
-        graph("me", "graph_me", user.me),
-        graph("me/adaccounts", "graph_ad_accounts", user.ad_accounts),
-        graph("act_{number}/insights", "graph_insights", Insights(provider, ads).answer),
-        graph("{user}/permissions", "graph_permissions", user.permissions),
-        graph("{user}/permissions", "graph_withdraw", user.withdraw, ("DELETE",)),
-        graph("{user}/permissions/{permission}", "graph_withdraw", user.withdraw, ("DELETE",)),
-        Row("/graph/{path:path}", "graph_unknown", _unknown, ("GET", "POST", "DELETE")),
+        graph("oauth/access_token", "access_token", token.answer, ("GET", "POST"), token.preview),
+        graph("oauth/revoke", "revoke", token.revoke, ("GET", "POST")),
+        graph("debug_token", "debug_token", DebugToken(provider, ads).answer),
+        graph("me", "me", user.me),
+        graph("me/adaccounts", "ad_accounts", user.ad_accounts),
+        graph("{user}/permissions", "permissions", user.permissions),
+        graph("{user}/permissions", "withdraw", user.withdraw, ("DELETE",)),
+        graph("{user}/permissions/{permission}", "withdraw", user.withdraw, ("DELETE",)),
+        graph("{node}/insights", "insights", reports.insights),
+        graph("{node}/insights", "report_start", reports.start, ("POST",)),
+        *(graph(f"{{node}}/{name}", name, edges.edge(name)) for name in EDGES),
+        graph("{node}", "node", reports.node),
     )
-    return routes(rows, stage)
+    batch = door.behind("batch", Batch(provider, stage.ledger, rows).answer)
+    return routes(
+        (
+            Row("/graph/{version}/", "graph_batch", batch, ("POST",), door.preview),
+            Row("/graph/{version}", "graph_batch", batch, ("POST",), door.preview),
+            *rows,
+            Row("/graph/{path:path}", "graph_unknown", _unknown, ("GET", "POST", "DELETE")),
+        ),
+        stage,
+    )
 
 
 def _unknown(call: Call) -> Reply:

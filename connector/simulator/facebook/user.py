@@ -1,13 +1,10 @@
 """The Graph user: /me, its permissions and their withdrawal, and its ad accounts."""
 
-from collections.abc import Callable
-
-from connector.simulator.ads_data import AdAccount, AdsData
 from connector.simulator.call import Call, Reply, Subject, json_response
+from connector.simulator.facebook.ad_edges import AdEdges
 from connector.simulator.facebook.error import bad_parameter, not_allowed, unknown_object
 from connector.simulator.facebook.provider import PUBLIC_PROFILE, Provider
 from connector.simulator.facebook.viewer import (
-    PersonViewer,
     Viewer,
     identify,
     identify_person,
@@ -15,26 +12,13 @@ from connector.simulator.facebook.viewer import (
 )
 from connector.simulator.people import Profile, person_by_id
 
-# account_status: 1 is active.
-ACTIVE = 1
-
-AD_ACCOUNT_FIELDS: dict[str, Callable[[AdAccount], object]] = {
-    "id": lambda account: account.id,
-    "account_id": lambda account: account.account_id,
-    "name": lambda account: account.name,
-    "currency": lambda account: account.currency,
-    "timezone_name": lambda account: account.timezone_name,
-    "timezone_offset_hours_utc": lambda account: account.timezone_offset_hours,
-    "account_status": lambda _: ACTIVE,
-}
-
 
 class User:
     """The edges of a user node."""
 
-    def __init__(self, provider: Provider, ads: AdsData) -> None:
+    def __init__(self, provider: Provider, edges: AdEdges) -> None:
         self._provider = provider
-        self._ads = ads
+        self._edges = edges
 
     def me(self, call: Call) -> Reply:
         """The person behind the token.
@@ -98,21 +82,7 @@ class User:
         viewer = identify_person(call, self._provider)
         if not may_read_ads(viewer, self._provider.state.clock.now()):
             raise not_allowed(viewer.subject)
-        wanted = self._account_fields(viewer)
-        accounts = self._ads.accounts_of(viewer.person.name)
-        data = [{name: AD_ACCOUNT_FIELDS[name](account) for name in wanted} for account in accounts]
-        paging = {"cursors": {"before": accounts[0].account_id, "after": accounts[-1].account_id}}
-        body = {"data": data, "paging": paging}
-        return Reply(response=json_response(body), subject=viewer.subject)
-
-    def _account_fields(self, viewer: PersonViewer) -> tuple[str, ...]:
-        wanted = _fields(viewer.viewer, ("account_id",))
-        for name in wanted:
-            if name not in AD_ACCOUNT_FIELDS:
-                raise bad_parameter(
-                    "Tried accessing nonexisting field on node type (AdAccount)", viewer.subject
-                )
-        return tuple(dict.fromkeys((*wanted, "id")))
+        return self._edges.accounts(call, viewer)
 
     def _person(self, call: Call, viewer: Viewer) -> Profile:
         # a person's token is for that person alone, the app's for all who connected it

@@ -6,18 +6,19 @@ one is refused even where none is required.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connector.simulator.call import Call, Subject
 from connector.simulator.facebook.error import (
     GraphError,
-    bad_parameter,
     data_access_over,
     no_token,
     unreadable_token,
 )
-from connector.simulator.facebook.provider import AppConnection, GraphToken, Provider
-from connector.simulator.parameters import MalformedParametersError, Parameters
+from connector.simulator.facebook.graph_parameters import read_parameters
+from connector.simulator.facebook.provider import AppConnection, Provider
+from connector.simulator.facebook.tokens import GraphToken
+from connector.simulator.parameters import Parameters
 from connector.simulator.people import Profile
 
 # Bearer is the RFC's word; OAuth is what older clients send.
@@ -46,20 +47,10 @@ class PersonViewer:
         """What the ledger says of the call."""
         return self.viewer.subject
 
-
-def read_query(call: Call) -> Parameters:
-    """The parameters of a Graph call.
-
-    Raises:
-        GraphError: they cannot be read, or one is repeated.
-    """
-    try:
-        parameters = call.query()
-    except MalformedParametersError as error:
-        raise bad_parameter(str(error)) from None
-    if parameters.repeated():
-        raise bad_parameter("A parameter is repeated")
-    return parameters
+    def of(self, ad_account: str) -> "PersonViewer":
+        """The viewer of an ad account."""
+        subject = replace(self.viewer.subject, ad_account=ad_account)
+        return replace(self, viewer=replace(self.viewer, subject=subject))
 
 
 def identify(call: Call, provider: Provider) -> Viewer:
@@ -68,13 +59,14 @@ def identify(call: Call, provider: Provider) -> Viewer:
     Raises:
         GraphError: no token, a dead one, or a missing or wrong appsecret_proof.
     """
-    parameters = read_query(call)
+    parameters = read_parameters(call)
     value = parameters.get("access_token") or _token_in_header(call)
     if value is None:
         raise no_token()
     token = provider.find(value)
     if token is None:
         raise unreadable_token()
+    provider.count_call(token)
     death = provider.death_of(token)
     if death is not None:
         raise death
@@ -89,7 +81,7 @@ def preview_viewer(call: Call, provider: Provider) -> Subject:
     The family is left out: it is for token requests, which are counted while in flight.
     """
     try:
-        value = read_query(call).get("access_token") or _token_in_header(call)
+        value = read_parameters(call).get("access_token") or _token_in_header(call)
     except GraphError:
         return Subject()
     token = provider.find(value or "")
@@ -120,7 +112,8 @@ def may_read_ads(viewer: PersonViewer, now: float) -> bool:
     """
     connection = viewer.connection
     is_granted = connection.has("ads_read") or connection.has("ads_management")
-    if is_granted and connection.data_access_expires_at <= now:
+    is_system = viewer.viewer.token.kind == "system"  # assumed: nobody has to come back for it
+    if is_granted and not is_system and connection.data_access_expires_at <= now:
         raise data_access_over(viewer.subject)
     return is_granted
 

@@ -90,6 +90,15 @@ def preview_bearer(call: Call, state: State) -> Subject:
     return Subject(client_id=token.grant.client_id, person=person.name if person else None)
 
 
+def expire_bearer(call: Call, state: State) -> int:
+    """End the access tokens of the family that a request's token is of; returns how many ended."""
+    _, _, value = call.headers.get("authorization", "").partition(" ")
+    token = state.grants.find_access_token(value.strip())
+    if token is None:
+        return 0
+    return state.grants.retire_access_tokens(token.grant, at=state.clock.now())
+
+
 def _refuse_in_url(call: Call) -> None:
     try:
         parameters = call.query()

@@ -12,6 +12,7 @@ from connector.simulator.person import Person
 from connector.simulator.settings import Settings
 from connector.simulator.simulator import Simulator
 
+from .api_client import ApiClient
 from .relying_party import FacebookApp, RelyingParty
 
 # 2027-01-15 08:00:00 UTC
@@ -65,3 +66,8 @@ def app(simulator: Simulator, http: httpx2.Client) -> FacebookApp:
 @pytest.fixture
 def control(simulator: Simulator) -> Control:
     return Control(simulator.control_url, simulator.control_key)
+
+
+@pytest.fixture
+def api(simulator: Simulator, http: httpx2.Client) -> ApiClient:
+    return ApiClient(simulator, http)

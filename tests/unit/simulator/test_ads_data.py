@@ -4,7 +4,8 @@ from datetime import date
 
 import pytest
 
-from connector.simulator.ads_data import AD_ACCOUNTS, AdsData, AdsError
+from connector.simulator.ad_accounts import AD_ACCOUNTS
+from connector.simulator.ads_data import AdsData, AdsError
 from connector.simulator.clock import Clock
 from connector.simulator.settings import Settings
 

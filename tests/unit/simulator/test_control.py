@@ -7,7 +7,8 @@ import httpx2
 import pytest
 
 from connector.simulator.clock import Clock
-from connector.simulator.control import Control, ControlError
+from connector.simulator.control import Control
+from connector.simulator.control_link import ControlError
 from connector.simulator.faults import Fault
 from connector.simulator.ledger import Selection
 from connector.simulator.person import Person
@@ -146,6 +147,14 @@ def test_figures(control: Control, simulator: Simulator) -> None:
     assert control.expected_rows(*days) != before
     with pytest.raises(ControlError, match="no ad account 'act_9'"):
         control.restate("act_9", "2027-01-01", "2027-01-01")
+    control.edit("21001001", "PAUSED")
+    edited = simulator.ads.find_object("21001001")
+    assert edited is not None
+    assert (edited.status, edited.updated_time) == ("PAUSED", NOW)
+    with pytest.raises(ControlError, match="no campaign, ad set or ad '2'"):
+        control.edit("2", "PAUSED")
+    with pytest.raises(ControlError, match="status must be one of ACTIVE"):
+        control.edit("21001001", "GONE")  # type: ignore[arg-type]
 
 
 def test_the_summary_holds_no_secret(

@@ -226,14 +226,13 @@ def test_fields_of_a_person(app: FacebookApp, ada: Person) -> None:
 
 
 def test_ad_accounts(app: FacebookApp, token: str) -> None:
-    body = json_of(app.graph("me/adaccounts", token))
-    assert body == {
-        "data": [
-            {"account_id": "1001", "id": "act_1001"},
-            {"account_id": "1002", "id": "act_1002"},
-        ],
-        "paging": {"cursors": {"before": "1001", "after": "1002"}},
-    }
+    body = app.graph("me/adaccounts", token).json()
+    assert body["data"] == [
+        {"account_id": "1001", "id": "act_1001"},
+        {"account_id": "1002", "id": "act_1002"},
+    ]
+    assert set(body["paging"]) == {"cursors"}
+    assert set(body["paging"]["cursors"]) == {"before", "after"}
     fields = "account_id,name,currency,timezone_name,timezone_offset_hours_utc,account_status"
     body = app.graph("me/adaccounts", token, {"fields": fields}).json()
     assert body["data"][0] == {

@@ -85,7 +85,7 @@ def test_numbers_are_strings(app: FacebookApp, token: str) -> None:
     row = rows_of(page(app, token, {"fields": ",".join(FIELDS)}))[0]
     assert set(row) == set(FIELDS)
     for name, value in row.items():
-        if name == "actions":
+        if name in {"actions", "action_values", "cost_per_action_type"}:
             assert all(isinstance(action["value"], str) for action in value)  # type: ignore[index]
         else:
             assert isinstance(value, str)
@@ -189,6 +189,16 @@ def test_spans(
         ("this_month", "2027-01-01", "2027-01-15"),
         ("last_month", "2026-12-01", "2026-12-31"),
         ("maximum", "2023-12-01", "2027-01-15"),
+        ("data_maximum", "2023-12-01", "2027-01-15"),
+        ("last_90d", "2026-10-17", "2027-01-14"),
+        ("this_week_mon_today", "2027-01-11", "2027-01-15"),
+        ("this_week_sun_today", "2027-01-10", "2027-01-15"),
+        ("last_week_mon_sun", "2027-01-04", "2027-01-10"),
+        ("last_week_sun_sat", "2027-01-03", "2027-01-09"),
+        ("this_quarter", "2027-01-01", "2027-01-15"),
+        ("last_quarter", "2026-10-01", "2026-12-31"),
+        ("this_year", "2027-01-01", "2027-01-15"),
+        ("last_year", "2026-01-01", "2026-12-31"),
         (None, "2026-12-16", "2027-01-14"),
     ],
 )
@@ -241,6 +251,15 @@ def test_fields_may_be_json(app: FacebookApp, token: str) -> None:
         {"time_range": None, "date_preset": "last_century"},
         {"breakdowns": "age"},
         {"time_ranges": "[]"},
+        {"time_ranges": '{"since":"2027-01-01","until":"2027-01-02"}'},
+        {"filtering": "{}"},
+        {"filtering": '[{"field":"impressions"}]'},
+        {"filtering": '[{"field":"magic","operator":"EQUAL","value":1}]'},
+        {"filtering": '[{"field":"spend","operator":"LIKE","value":1}]'},
+        {"filtering": '[{"field":"spend","operator":"IN_RANGE","value":[1]}]'},
+        {"sort": "impressions"},
+        {"sort": "magic_ascending"},
+        {"sort": '["impressions_ascending","spend_ascending"]'},
         {"before": "x"},
     ],
 )
@@ -258,6 +277,119 @@ def test_other_people_s_ad_accounts_do_not_exist(
     app: FacebookApp, token: str, account: str
 ) -> None:
     assert app.code_of(app.graph(f"{account}/insights", token)) == (100, 33)
+
+
+def test_a_range_of_more_than_37_months_ago_is_refused(app: FacebookApp, token: str) -> None:
+    for since, code in (("2023-12-01", None), ("2023-11-30", 3018)):
+        days = json.dumps({"since": since, "until": "2023-12-05"})
+        response = app.graph("act_1001/insights", token, {"time_range": days})
+        if code is None:
+            assert response.status_code == 200
+        else:
+            assert app.code_of(response) == (code, None)
+
+
+def test_several_ranges_have_a_row_each(app: FacebookApp, token: str) -> None:
+    ranges = [WEEK, {"since": "2026-12-01", "until": "2026-12-31"}]
+    changes: Values = {"level": "account", "time_ranges": json.dumps(ranges)}
+    rows, _ = pull(app, token, changes)
+    assert [(row["date_start"], row["date_stop"]) for row in rows] == [
+        ("2027-01-01", "2027-01-07"),
+        ("2026-12-01", "2026-12-31"),
+    ]
+
+
+def test_what_is_in_an_ad_account_has_insights_of_its_own(app: FacebookApp, token: str) -> None:
+    every, _ = pull(app, token, {"limit": "500"})
+    for level, name in (("campaign", "campaign_id"), ("adset", "adset_id"), ("ad", "ad_id")):
+        identity = every[-1][name]
+        values: Values = {**DAILY_ADS, "limit": "500"}
+        body = json_of(app.graph(f"{identity}/insights", token, values))
+        assert rows_of(body) == [row for row in every if row[name] == identity]
+        whole = {name: value for name, value in values.items() if name != "level"}
+        own = rows_of(json_of(app.graph(f"{identity}/insights", token, whole)))
+        assert {row[name] for row in own} == {identity}
+        assert ("ad_id" in own[0]) is (level == "ad")
+    refused = app.graph(f"{every[0]['ad_id']}/insights", token, {"level": "campaign"})
+    assert app.code_of(refused) == (100, None)
+
+
+@pytest.mark.parametrize("identity", ["2200100", "22001001", "32001001001", "21001003", "91001001"])
+def test_what_there_is_not_or_is_another_person_s_has_no_insights(
+    app: FacebookApp, token: str, identity: str
+) -> None:
+    assert app.code_of(app.graph(f"{identity}/insights", token)) == (100, 33)
+
+
+def test_rows_can_be_filtered_and_sorted(app: FacebookApp, token: str) -> None:
+    every, _ = pull(app, token, {"limit": "500"})
+    ad = every[0]["ad_id"]
+    conditions = (
+        ({"field": "ad.id", "operator": "EQUAL", "value": ad}, lambda row: row["ad_id"] == ad),
+        ({"field": "ad.id", "operator": "NOT_IN", "value": [ad]}, lambda row: row["ad_id"] != ad),
+        (
+            {"field": "impressions", "operator": "GREATER_THAN", "value": 2000},
+            lambda row: int(row["impressions"]) > 2000,
+        ),
+        (
+            {"field": "spend", "operator": "IN_RANGE", "value": [5, 20]},
+            lambda row: 5 <= float(row["spend"]) <= 20,
+        ),
+        (
+            {"field": "campaign.name", "operator": "CONTAIN", "value": "campaign 2"},
+            lambda row: row["campaign_name"] == "Campaign 2",
+        ),
+        (
+            {"field": "clicks", "operator": "LESS_THAN_OR_EQUAL", "value": every[0]["clicks"]},
+            lambda row: int(row["clicks"]) <= int(every[0]["clicks"]),
+        ),
+    )
+    for condition, is_meant in conditions:
+        filtering = json.dumps([condition])
+        rows, _ = pull(app, token, {"filtering": filtering, "limit": "500"})
+        assert rows == [row for row in every if is_meant(row)]
+        assert 0 < len(rows) < len(every)
+    rows, _ = pull(app, token, {"sort": '["impressions_descending"]'})
+    figures = [int(row["impressions"]) for row in rows]
+    assert figures == sorted(figures, reverse=True)
+    assert len(rows) == len(every)
+
+
+# Too much at once
+
+
+def test_a_page_too_large_is_refused_until_it_is_halved(
+    app: FacebookApp, simulator: Simulator, token: str
+) -> None:
+    simulator.change({"largest_page": 20})
+    assert app.code_of(app.graph("act_1001/insights", token, {"limit": "40"}), 500) == (1, None)
+    assert app.graph("act_1001/insights", token, {"limit": "20"}).status_code == 200
+    simulator.change({"too_much": "1487534"})
+    for path in ("act_1001/insights", "act_1001/ads"):
+        assert app.code_of(app.graph(path, token, {"limit": "40"})) == (100, 1487534)
+
+
+def test_a_query_of_too_many_rows_is_refused_until_the_range_is_split(
+    app: FacebookApp, simulator: Simulator, token: str
+) -> None:
+    simulator.change({"largest_query": 30})
+    response = app.graph("act_1001/insights", token, DAILY_ADS)
+    error = app.error(response, 500)
+    assert error["message"] == (
+        "Please reduce the amount of data you're asking for, then retry your request"
+    )
+    halves = ({**WEEK, "until": "2027-01-03"}, {**WEEK, "since": "2027-01-04"})
+    rows = [row for half in halves for row in pull(app, token, {"time_range": json.dumps(half)})[0]]
+    assert rows == simulator.ads.expected_rows("act_1001", **WEEK, form="graph")
+
+
+def test_a_long_range_has_to_be_asked_for_by_a_report(
+    app: FacebookApp, simulator: Simulator, token: str
+) -> None:
+    simulator.change({"longest_sync_days": 6})
+    assert app.code_of(app.graph("act_1001/insights", token, DAILY_ADS), 500) == (2, 1504038)
+    days = json.dumps({**WEEK, "until": "2027-01-06"})
+    assert page(app, token, {"time_range": days})
 
 
 def test_restated_figures_show(app: FacebookApp, simulator: Simulator, token: str) -> None:

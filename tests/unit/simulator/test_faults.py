@@ -15,7 +15,7 @@ from connector.simulator.ledger import Selection
 from connector.simulator.person import Person
 from connector.simulator.simulator import Simulator
 
-from .relying_party import RelyingParty, basic, json_of
+from .relying_party import RelyingParty, basic, bearer, json_of
 
 
 @pytest.fixture
@@ -39,11 +39,16 @@ def raw_refresh(simulator: Simulator, refresh_token: str) -> socket.socket:
     return peer
 
 
-def read_all(peer: socket.socket) -> bytes:
-    received = b""
+def read_into(received: bytearray, peer: socket.socket) -> None:
+    """Read to the end; what came before an error is there as well."""
     while chunk := peer.recv(65536):
         received += chunk
-    return received
+
+
+def read_all(peer: socket.socket) -> bytes:
+    received = bytearray()
+    read_into(received, peer)
+    return bytes(received)
 
 
 def was_used(party: RelyingParty, refresh_token: str) -> bool:
@@ -373,6 +378,8 @@ def test_faults_meet_every_endpoint(simulator: Simulator, http: httpx2.Client) -
         ({"endpoint": "token", "kind": "drop", "when": "during"}, "when must be before or"),
         ({"endpoint": "token", "kind": "drop", "times": 0}, "times must be at least 1"),
         ({"endpoint": "token", "kind": "drop", "times": True}, "times has the wrong type"),
+        ({"endpoint": "token", "kind": "drop", "skip": -1}, "skip must not be below zero"),
+        ({"endpoint": "token", "kind": "drop", "skip": None}, "skip has the wrong type"),
         ({"endpoint": "token", "kind": "drop", "delay": -1}, "delay and interval must not"),
         ({"endpoint": "token", "kind": "status", "status": 99}, "status must be a final"),
         ({"endpoint": "token", "kind": "redirect"}, "redirect needs a location"),
@@ -402,3 +409,68 @@ def test_faults_are_taken_once_by_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert len(taken) == 100
+
+
+# Pulls that go wrong in their middle
+
+
+def me(simulator: Simulator, http: httpx2.Client, token: object) -> int:
+    """The status of a call to the API."""
+    return http.get(f"{simulator.api_url}/me", headers=bearer(token)).status_code
+
+
+def test_a_fault_may_wait_for_its_turn(simulator: Simulator, http: httpx2.Client) -> None:
+    token = simulator.grant("ada")["access_token"]
+    simulator.faults.add(Fault(endpoint="api_me", kind="status", status=502, skip=1, times=2))
+    assert [me(simulator, http, token) for _ in range(4)] == [200, 502, 502, 200]
+    assert simulator.faults.waiting() == {}
+
+
+def test_a_fault_that_waits_lets_the_next_one_through(
+    simulator: Simulator, http: httpx2.Client
+) -> None:
+    token = simulator.grant("ada")["access_token"]
+    simulator.faults.add(Fault(endpoint="api_*", kind="status", status=500, skip=1))
+    simulator.faults.add(Fault(endpoint="api_*", kind="status", status=503))
+    assert [me(simulator, http, token) for _ in range(3)] == [503, 500, 200]
+
+
+def test_a_token_may_end_at_a_call(
+    simulator: Simulator, http: httpx2.Client, party: RelyingParty
+) -> None:
+    answer, other = simulator.grant("ada"), simulator.grant("ada")["access_token"]
+    simulator.faults.add(Fault(endpoint="api_*", kind="expire_token", skip=1))
+    token = answer["access_token"]
+    assert [me(simulator, http, token) for _ in range(3)] == [200, 401, 401]
+    assert me(simulator, http, other) == 200, "it is of another family"
+    renewed = party.refreshed(answer["refresh_token"])["access_token"]
+    assert me(simulator, http, renewed) == 200
+    assert simulator.ledger.count("api_me", fault="expire_token", outcome="invalid_token") == 1
+
+
+def test_a_token_may_end_with_the_answer(simulator: Simulator, http: httpx2.Client) -> None:
+    token = simulator.grant("ada")["access_token"]
+    simulator.faults.add(Fault(endpoint="api_*", kind="expire_token", when="after"))
+    assert [me(simulator, http, token) for _ in range(2)] == [200, 401]
+    simulator.faults.add(Fault(endpoint="api_*", kind="expire_token"))
+    assert me(simulator, http, "unknown") == 401
+
+
+@BOTH
+def test_tear_resets_in_the_middle_of_the_body(
+    party: RelyingParty,
+    simulator: Simulator,
+    refresh_token: str,
+    when: When,
+    acted: bool,  # noqa: FBT001 - a table
+) -> None:
+    simulator.faults.add(Fault(endpoint="token", kind="tear", when=when, keep=20))
+    received = bytearray()
+    with raw_refresh(simulator, refresh_token) as peer, pytest.raises(ConnectionResetError):
+        read_into(received, peer)
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert len(received.partition(b"\r\n\r\n")[2]) == 20
+    assert was_used(party, refresh_token) is acted
+    simulator.faults.add(Fault(endpoint="token", kind="tear"))
+    with pytest.raises(httpx2.ReadError):
+        party.refresh(refresh_token)

@@ -10,7 +10,8 @@ from connector.simulator.options import (
     from_text,
     hints,
 )
-from connector.simulator.settings import Settings, SettingsError
+from connector.simulator.setting import SettingsError
+from connector.simulator.settings import Settings
 
 
 def test_every_setting_has_a_description() -> None:
@@ -48,6 +49,12 @@ def test_settings_are_values() -> None:
         ({"metadata_overrides": []}, "metadata_overrides must be an object"),
         ({"invalid_grant_status": 100}, "invalid_grant_status must be a final HTTP status"),
         ({"api_page_size": 0}, "api_page_size must be at least 1"),
+        ({"ad_accounts_per_person": 0}, "ad_accounts_per_person must be at least 1"),
+        ({"ad_accounts_per_person": 901}, "ad_accounts_per_person must be at most 900"),
+        ({"ads_per_ad_set": 1000}, "ads_per_ad_set must be at most 999"),
+        ({"first_delivery": "2027-02-30"}, "first_delivery must be a date like 2026-01-31"),
+        ({"too_much": "little"}, "too_much must be one of reduce, 1487534"),
+        ({"report_outcome": "melts"}, "report_outcome must be one of completes, fails"),
         ({"default_scope": "other"}, r"default_scope has \['other'\]"),
         ({"default_scope": ""}, "default_scope must not be empty"),
     ],
