@@ -28,4 +28,6 @@ def rfc3339(moment: float | datetime | None, precision: Precision = "seconds") -
         return None
     if not isinstance(moment, datetime):
         moment = datetime.fromtimestamp(moment, UTC)
-    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")

@@ -9,6 +9,7 @@ are turned into those of cron(5) (0 and 7 are Sunday; *or* where both are restri
 
 import math
 import re
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -138,6 +139,33 @@ class Cron:
 
 
 Schedule = Every | Cron
+
+
+def newest_slots(schedule: Schedule, after: float, up_to: float, *, limit: int) -> list[float]:
+    """Give the due times later than ``after`` and not later than ``up_to``, the oldest first.
+
+    Args:
+        schedule: whose.
+        after: seconds since the epoch.
+        up_to: likewise.
+        limit: how many at most; where there are more, the newest.
+    """
+    first = schedule.next_after(after)
+    if first > up_to:
+        return []
+    latest = schedule.latest_due(first, up_to)
+    # so far back that there are enough of them, or all: years of minutes are not walked through
+    span = limit * schedule.spacing(latest)
+    while True:
+        start = max(after, latest - span)
+        found: deque[float] = deque(maxlen=limit)
+        due = schedule.next_after(start)
+        while due <= up_to:
+            found.append(due)
+            due = schedule.next_after(due)
+        if len(found) == limit or start == after:
+            return list(found)
+        span *= 2
 
 
 def parse_schedule(text: str, zone: str = "UTC") -> Schedule:

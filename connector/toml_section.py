@@ -77,8 +77,14 @@ class Section:
         source = self.overrides.get(dotted, self.source)
         self.problems.append(Problem(source, dotted, message, remedy))
 
-    def value(self, key: str, kind: type[T]) -> T | None:
-        """Give the value of a key if it is there and of that TOML type; report a wrong type."""
+    def value(self, key: str, kind: type[T], *, example: str = "") -> T | None:
+        """Give the value of a key if it is there and of that TOML type; report a wrong type.
+
+        Args:
+            key: its name in this table.
+            kind: the type.
+            example: how a good value is written; else one of that type.
+        """
         self._known.add(key)
         if key not in self.table:
             return None
@@ -89,7 +95,7 @@ class Section:
             self.problem(
                 key,
                 f"must be {_TYPE_NAMES[kind]}, not {_type_name(value)}",
-                f"write {key} = {_EXAMPLES[kind]}",
+                f"write {key} = {example or _EXAMPLES[kind]}",
             )
             return None
         return value
@@ -122,7 +128,7 @@ class Section:
 
     def integer(self, key: str, default: int, *, lowest: int, highest: int) -> int:
         """Give a whole number within bounds."""
-        value = self.value(key, int)
+        value = self.value(key, int, example=str(default))
         if value is None:
             return default
         if not lowest <= value <= highest:

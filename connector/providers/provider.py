@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from connector.oauth.authorization_server import AuthorizationServer, meets
 from connector.oauth.endpoint_url import is_loopback_host, origin_of
 from connector.oauth.token import LONGEST_MARGIN
+from connector.pulls.defaults import PullDefaults
 
 Rotation = Literal[
     "none", "strict", "strict_family", "grace", "idempotent", "lazy", "by_age", "unknown"
@@ -110,6 +111,7 @@ class Api:
         scheme: of the ``Authorization`` header (RFC 6750 §2.1).
         proof: the name of a query parameter that holds HMAC-SHA256(client secret, access token).
         rejections: how the API says that a token is no longer good, besides 401 (RFC 6750 §3.1).
+        pull: what holds for every declared pull.
     """
 
     base_url: str | None = None
@@ -118,6 +120,7 @@ class Api:
     scheme: str = "Bearer"
     proof: str | None = None
     rejections: tuple[Rejection, ...] = (Rejection(status=401),)
+    pull: PullDefaults = field(default_factory=PullDefaults)
 
     def permits(self, url: str) -> bool:
         """Tell whether a token may be sent to a URL; never in clear text to another machine."""

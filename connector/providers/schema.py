@@ -31,6 +31,7 @@ from connector.providers.template import (
     read_url,
     unknown_placeholders,
 )
+from connector.pulls.reading import read_defaults
 from connector.toml_section import Section
 
 DEFAULT_REDIRECT_URI: Final = "http://127.0.0.1/callback/{provider}"
@@ -131,6 +132,7 @@ def _read_api(section: Section, variables: Mapping[str, str]) -> Api:
         scheme=table.text("scheme", "Bearer"),
         proof=table.optional_text("proof"),
         rejections=tuple(rejections),
+        pull=read_defaults(table.section("pull")),
     )
     table.finish()
     for origin in api.origins:

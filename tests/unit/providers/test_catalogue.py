@@ -186,6 +186,12 @@ def test_the_spelling_of_loopback_that_each_registers(name: str, host: str) -> N
     assert catalogue_provider(name).redirect_uri.startswith(f"http://{host}")
 
 
+@pytest.mark.parametrize("name", ["facebook", "github", "google", "hubspot", "salesforce"])
+def test_what_compares_redirect_uris_exactly_is_given_a_port_that_stays(name: str) -> None:
+    """What a person has registered: a free port would be refused as redirect_uri_mismatch."""
+    assert ":9999/callback/" in catalogue_provider(name, daemon_port=9999).redirect_uri
+
+
 def test_identities() -> None:
     """94: an immutable identifier, never an e-mail address."""
     found = {
