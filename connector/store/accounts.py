@@ -20,6 +20,7 @@ from connector.store.account_rows import binding_of, place, read_account, sealed
 from connector.store.audit_entry import Entry
 from connector.store.audit_trail import Note, unnoted
 from connector.store.database import Database
+from connector.store.open_runs import ending_of_waiting, renaming_of_runs
 from connector.store.tables import ACCOUNT, AccountRow, ConnectLinkRow, ConsentRow
 from connector.store.vault_keys import learn_keys_within
 from connector.vault.envelope import Place
@@ -89,6 +90,13 @@ class AccountStore:
             raise UnknownAccount(name, await self._nearest(name))
         return account
 
+    async def name_of(self, account_id: str) -> str | None:
+        """Give the name that an account has now, or None: it is gone."""
+        query = select(col(AccountRow.name)).where(col(AccountRow.id) == account_id)
+        async with self._database.read() as connection:
+            found: str | None = (await connection.execute(query)).scalar_one_or_none()
+        return found
+
     async def all(self) -> list[Account]:
         """Give all accounts, by name."""
         async with self._database.read() as connection:
@@ -136,19 +144,24 @@ class AccountStore:
         return await self.require(name)
 
     async def forget(self, account: Account) -> None:
-        """Remove the row, and what SQLite keeps of it; no link or consent brings it back."""
+        """Remove the row, and what SQLite keeps of it.
+
+        No link or consent brings it back, and no run that waits is that of another account which
+        is given its name.
+        """
         async with self._database.write() as connection:
             await connection.execute(delete(AccountRow).where(col(AccountRow.id) == account.id))
             for table, is_open in _LEADING_TO:
                 is_its = col(table.account) == account.name
                 await connection.execute(delete(table).where(is_its, is_open))
+            await connection.execute(ending_of_waiting(account.name))
         self._note(Entry(event="account.forgotten", account=account.name, account_id=account.id))
         await self._database.scrub()
 
     async def rename(self, account: Account, name: str) -> bool:
         """Give an account another name; False where that name is taken.
 
-        Links and consents that are open lead to it by the new name.
+        Links, consents and runs that are open lead to it by the new name.
 
         Raises:
             UnknownAccount: it was removed meanwhile.
@@ -161,6 +174,8 @@ class AccountStore:
                     is_its = col(table.account) == account.name
                     renaming = update(table).where(is_its, is_open).values(account=name)
                     await connection.execute(renaming)
+                if result.rowcount:
+                    await connection.execute(renaming_of_runs(account.name, name))
         except IntegrityError:
             return False
         if result.rowcount == 0:

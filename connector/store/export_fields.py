@@ -36,6 +36,9 @@ class Fields:
         self._problems = problems
         self._path = tuple(path)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
     def text(self, name: str) -> str:
         """Give a text that any database takes: no NUL, no lone surrogate."""
         value = self._take(name, str, "a text")

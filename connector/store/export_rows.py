@@ -79,13 +79,31 @@ def _all_columns(row: Row[Any], _now: float) -> Mapping[str, object]:
 
 def _run_record(row: Row[Any], now: float) -> Mapping[str, object]:
     record = dict(row._mapping)  # noqa: SLF001 - as above
-    if row.outcome == "running":
+    del record["place"]  # where a run under way is: no exported run is
+    if row.outcome in {"queued", "running"}:
         record |= {"outcome": "interrupted", "finished_at": now, "error": INTERRUPTED}
     return record
 
 
 def _read_run(fields: Fields) -> Values:
-    return {
+    # an export of before schema 0015 has none of these
+    later: Values = {}
+    if "attempt" in fields:
+        later = {
+            "attempt": fields.count("attempt"),
+            "queued_at": fields.optional_number("queued_at"),
+            "heartbeat_at": fields.optional_number("heartbeat_at"),
+            "host": fields.foreign_text("host"),
+            "wish": fields.optional_text("wish"),
+            "pages": fields.count("pages", MOST),
+            "bytes": fields.count("bytes", MOST),
+            "retries": fields.count("retries", MOST),
+            "rejected": fields.count("rejected", MOST),
+            "waited": fields.number("waited"),
+        }
+    if "lane" in fields:  # 0016
+        later |= {"lane": fields.text("lane")}
+    return later | {
         "id": fields.identifier("id"),
         "job": fields.text("job"),
         "account": fields.text("account"),
@@ -104,7 +122,11 @@ def _read_run(fields: Fields) -> Values:
 
 
 def _read_job(fields: Fields) -> Values:
-    return {"name": fields.text("name"), "paused_at": fields.optional_number("paused_at")}
+    # an export of before schema 0016 has no last slots
+    later: Values = {}
+    if "slot_at" in fields:
+        later = {"slot_at": fields.optional_number("slot_at")}
+    return later | {"name": fields.text("name"), "paused_at": fields.optional_number("paused_at")}
 
 
 def _read_metadata(fields: Fields) -> Values:

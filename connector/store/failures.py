@@ -53,7 +53,7 @@ class Converted:
                 ) from None
             if _is_away(error):
                 raise TemporarilyUnavailable(
-                    f"the database {self._description} failed: {reason(cause)}"
+                    f"the database {self._description} failed: {reason(cause)}{_hint(error, cause)}"
                 ) from None
 
 
@@ -74,6 +74,18 @@ def _is_away(error: BaseException) -> bool:
         error,
         OperationalError | InterfaceError | InternalError | PoolTimeout | OSError | sqlite3.Error,
     ) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+
+
+def _hint(error: BaseException, cause: BaseException) -> str:
+    """Say where to look when a server refuses a connection: it gives no code, and may mean a user.
+
+    A password, a user, a database that is not there, or no place left: a daemon waits for all of
+    them, a person should look.
+    """
+    is_refused = (
+        isinstance(error, DBAPIError) and error.statement is None and "FATAL:" in str(cause)
+    )
+    return " (check user, password and database in vault.url)" if is_refused else ""
 
 
 def reason(cause: BaseException) -> str:

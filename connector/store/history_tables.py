@@ -8,9 +8,12 @@ from sqlmodel import Field, SQLModel
 from connector.store.column_types import ForeignText, LenientText
 from connector.store.tables import ACCOUNT
 
-__all__ = ["ACCOUNT", "REFRESHES", "JobRow", "RefreshRow", "RunRow"]
+__all__ = ["ACCOUNT", "REFRESHES", "JobRow", "RateLimitRow", "RefreshRow", "RunLogRow", "RunRow"]
 
-_IS_RUNNING = text("outcome = 'running'")
+_IS_OPEN = text("outcome IN ('queued', 'running')")
+#: For rows of programs that know nothing of a column.
+_NONE: Final = {"server_default": "0"}
+_ONE: Final = {"server_default": "1"}
 _IS_FAILED = text("outcome IN ('consent_required', 'failed', 'interrupted')")
 
 
@@ -36,14 +39,16 @@ class RunRow(SQLModel, table=True):
     __tablename__ = "run"
     __table_args__ = (
         UniqueConstraint("job", "account", "due_at"),
-        # one run of a job for an account at a time, however many claim it at once
+        # one run of a job for an account at a time, however many begin or queue it at once; a
+        # backfill is beside it
         Index(
-            "ix_run_running",
+            "ix_run_open",
             "job",
             "account",
+            "lane",
             unique=True,
-            sqlite_where=_IS_RUNNING,
-            postgresql_where=_IS_RUNNING,
+            sqlite_where=_IS_OPEN,
+            postgresql_where=_IS_OPEN,
         ),
         # as people look at them, see `store.run_history`
         Index("ix_run_started", "started_at", "id"),
@@ -74,15 +79,57 @@ class RunRow(SQLModel, table=True):
     tokens: int = 0
     cursor: str | None = None
     owner: str
+    attempt: int = Field(default=1, sa_column_kwargs=_ONE)
+    queued_at: float | None = None  # None: it was begun without waiting in the queue
+    heartbeat_at: float | None = None  # on the clock of leases; None: it was never begun
+    host: str | None = None
+    wish: str | None = None  # as JSON: what somebody asked for
+    pages: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_NONE)
+    bytes: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_NONE)
+    retries: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_NONE)
+    rejected: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs=_NONE)
+    waited: float = Field(default=0, sa_column_kwargs=_NONE)
+    lane: str = Field(default="", sa_column_kwargs={"server_default": text("''")})
+    place: str | None = Field(default=None, sa_type=ForeignText)  # as JSON, while it goes on
+
+
+class RunLogRow(SQLModel, table=True):
+    """A line that a run has said; see `store.run_logs`."""
+
+    __tablename__ = "run_log"
+    # kept in the order of its key: the lines of a run lie beside each other
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    run_id: str = Field(primary_key=True, foreign_key="run.id", ondelete="CASCADE")
+    number: int = Field(primary_key=True)
+    at: float
+    kind: str
+    text: str = Field(sa_type=ForeignText)
 
 
 class JobRow(SQLModel, table=True):
-    """What an operator said of a job."""
+    """What an operator said of a job, and its last slot; see `store.slot_marks`."""
 
     __tablename__ = "job"
 
     name: str = Field(primary_key=True)
     paused_at: float | None = None
+    slot_at: float | None = None
+
+
+class RateLimitRow(SQLModel, table=True):
+    """A rate limit of an API that was near; see `store.rate_limits`."""
+
+    __tablename__ = "rate_limit"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    provider: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    name: str = Field(primary_key=True, sa_type=ForeignText)  # of the account, or the part
+    spread: float
+    told_at: float  # on the clock of `store.rate_limits`, as what follows
+    halted_until: float
+    expires_at: float
 
 
 #: Built without the object mapper's detour.

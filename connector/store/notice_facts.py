@@ -66,6 +66,26 @@ _JOBS: Final = text(
     ORDER BY run.job, account.name
     """
 )
+#: Jobs that are not run for an account, since its present consent does not grant what they need.
+_REFUSED: Final = text(
+    """
+    SELECT run.job AS job, account.id AS account_id, account.name AS account,
+        account.provider AS provider, 0 AS failures, min(run.started_at) AS since,
+        max(run.error) AS error
+    FROM run JOIN account ON account.name = run.account AND account.state = 'active'
+    WHERE run.outcome IN ('consent_required', 'failed', 'interrupted')
+        AND run.outcome = 'consent_required' AND run.started_at > :oldest
+        AND run.started_at > account.consented_at
+        AND NOT EXISTS (
+            SELECT 1 FROM run AS other
+            WHERE other.job = run.job AND other.account = run.account
+                AND other.outcome IN ('succeeded', 'failed') AND other.started_at > run.started_at
+        )
+        AND NOT EXISTS (SELECT 1 FROM job WHERE job.name = run.job AND job.paused_at IS NOT NULL)
+    GROUP BY run.job, account.id, account.name, account.provider
+    ORDER BY run.job, account.name
+    """
+)
 _ERROR: Final = text(
     "SELECT error FROM run WHERE job = :job AND account = :account AND started_at = :last_at"
     " AND outcome = 'failed'"
@@ -110,6 +130,9 @@ class NoticeFacts:
             async for row in gently(connection, _JOBS, runs):
                 if row.job in self.jobs:
                     rows.append(row)
+            async for row in gently(connection, _REFUSED, {"oldest": runs["oldest"]}):
+                if row.job in self.jobs:
+                    jobs.append(_job(row, row.error, is_refused=True))
             for number, row in enumerate(rows):
                 error = None
                 if number < _MOST_ERRORS:
@@ -165,7 +188,7 @@ def _account(row: Row[Any]) -> AccountFacts:
     )
 
 
-def _job(row: Row[Any], error: str | None) -> JobFacts:
+def _job(row: Row[Any], error: str | None, *, is_refused: bool = False) -> JobFacts:
     return JobFacts(
         job=row.job,
         account_id=row.account_id,
@@ -174,6 +197,7 @@ def _job(row: Row[Any], error: str | None) -> JobFacts:
         failures=row.failures,
         since=_moment(row.since) or 0.0,
         error=_text(error),
+        is_refused=is_refused,
     )
 
 

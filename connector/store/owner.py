@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from connector.boot import boot_id
+
 _UNKNOWN: Final = "-"
 
 
@@ -33,17 +35,27 @@ def is_gone(owner: str, *, is_local: bool = False) -> bool:
     parts = owner.split(":")
     if len(parts) != 5:
         return False
-    boot_id, namespace, pid, start_time, _ = parts
-    if _UNKNOWN in (boot_id, namespace, start_time) or not pid.isdecimal():
+    boot, namespace, pid, start_time, _ = parts
+    if _UNKNOWN in (boot, namespace, start_time) or not pid.isdecimal():
         return False
-    if is_local and boot_id != _boot_id() != _UNKNOWN:
+    if is_local and boot != _boot_id() != _UNKNOWN:
         return True
-    if (boot_id, namespace) != (_boot_id(), _pid_namespace()):
+    if (boot, namespace) != (_boot_id(), _pid_namespace()):
         return False
     started = _start_time(int(pid))
     if started is None and _is_hidden(int(pid)):
         return False
     return started != start_time
+
+
+def is_present(owner: str) -> bool:
+    """Tell whether an owner is known to be there: its process is seen on this host."""
+    boot, namespace, pid, start_time = [*owner.split(":"), "", "", ""][:4]
+    is_here = _UNKNOWN not in {boot, namespace} and (boot, namespace) == (
+        _boot_id(),
+        _pid_namespace(),
+    )
+    return is_here and pid.isdecimal() and _start_time(int(pid)) == start_time
 
 
 def boot_time() -> float:
@@ -56,11 +68,7 @@ def boot_time() -> float:
 
 
 def _boot_id() -> str:
-    """Give the kernel's identifier of this boot (proc(5), ``random/boot_id``)."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return _UNKNOWN
+    return boot_id() or _UNKNOWN
 
 
 def _pid_namespace() -> str:

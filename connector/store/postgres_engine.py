@@ -6,14 +6,19 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from connector.store.pooler import allow_for_pooler
+
 POOL_SIZE: Final = 4
 
 #: Postgres ends what takes longer, so that no lock outlives its use; and a commit is durable there
 #: whatever the server's default, because a rotated token cannot be had twice (CHECKLIST 136).
-_POSTGRES_OPTIONS: Final = (
-    "-c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=30s"
-    " -c synchronous_commit=on"
-)
+_SETTINGS: Final = {
+    "statement_timeout": "15s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "30s",
+    "synchronous_commit": "on",
+}
+_POSTGRES_OPTIONS: Final = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
 #: A server that the network does not lead to any more is given up after about half a minute; the
 #: system's own time for that is hours.
 _NETWORK: Final = {
@@ -31,7 +36,7 @@ def postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
         url: ``postgresql://…``.
         busy_timeout: seconds to wait for a connection.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
         pool_pre_ping=True,
@@ -41,11 +46,13 @@ def postgres_engine(url: URL, busy_timeout: float) -> AsyncEngine:
         pool_timeout=busy_timeout,
         connect_args=postgres_parameters(url, busy_timeout),
     )
+    allow_for_pooler(engine.sync_engine, _SETTINGS)
+    return engine
 
 
 def postgres_thread_engine(url: URL, busy_timeout: float) -> Engine:
     """Make an engine of one connection, for a thread of its own; arguments as above."""
-    return create_engine(
+    engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         hide_parameters=True,
         pool_pre_ping=True,
@@ -53,6 +60,8 @@ def postgres_thread_engine(url: URL, busy_timeout: float) -> Engine:
         max_overflow=0,
         connect_args=postgres_parameters(url, busy_timeout),
     )
+    allow_for_pooler(engine, _SETTINGS)
+    return engine
 
 
 def postgres_parameters(url: URL, busy_timeout: float) -> dict[str, object]:

@@ -32,7 +32,8 @@ DAY: Final = 86_400.0
 #: What a person may ask for: a state, or all of those in which something went wrong.
 STATES: Final[Mapping[str, str]] = {
     # word for word as partial indexes have them: no parameter, or none of them would be used
-    "running": "outcome = 'running'",
+    "queued": "outcome IN ('queued', 'running') AND outcome = 'queued'",
+    "running": "outcome IN ('queued', 'running') AND outcome = 'running'",
     "succeeded": "outcome = 'succeeded'",
     "failed": "outcome IN ('consent_required', 'failed', 'interrupted')",
 }
@@ -180,7 +181,10 @@ def find_runs(choice: RunChoice, *, limit: int, before: str = "", after: str = "
         query = query.where(text(STATES[choice.state]))
     at: Any = col(RunRow.started_at)
     run_id = col(RunRow.id)
-    if choice.state == "running":  # the few are sorted: SQLite would go through all in their order
+    if choice.state in {
+        "queued",
+        "running",
+    }:  # the few are sorted: SQLite would go through all in their order
         at = at + 0.0
     place = tuple_(at, run_id)
     if (key := _parse_key(before)) is not None:

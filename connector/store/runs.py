@@ -2,80 +2,45 @@
 
 A slot (job, account, due time) is claimed by inserting its row: a UNIQUE constraint lets one of
 any number of daemons do it (CHECKLIST 169), and another one lets one run of a job for an account be
-under way at a time. A run whose owner is gone, or whose deadline has long passed, is marked as
-interrupted: of an owner on another host, or in another PID namespace, nothing else can be known.
+open, queued or running, at a time. Each write of a run's owner names owner and attempt, so that one
+whose run was taken over writes nothing.
 """
 
 import json
 import secrets
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Literal
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from connector.store.database import Database
 from connector.store.history_tables import JobRow, RunRow
-from connector.store.owner import is_gone
+from connector.store.open_runs import IS_OPEN, begun, open_runs
+from connector.store.queued_runs import QueuedRuns, Wish
+from connector.store.rate_limits import RateLimits
+from connector.store.run_logs import RunLogs
+from connector.store.run_rows import (
+    GRACE,
+    Ending,
+    Outcome,
+    Run,
+    figures_of,
+    heartbeat_clock,
+    is_own,
+    read_run,
+    this_host,
+    values_of,
+)
+from connector.store.slot_marks import SlotMarks
 
-#: At its deadline a run is killed by its own process, within seconds: what stands as running this
-#: long after has no such process any more. Longer than the clocks of two hosts differ (seconds).
-GRACE: Final = 300.0
-#: A run of unknown deadline is over after this (seconds).
-_UNKNOWN_DEADLINE: Final = 86_400.0
+__all__ = ["GRACE", "Ending", "Outcome", "Run", "RunStore", "read_run"]
 
-Outcome = Literal["running", "succeeded", "failed", "consent_required", "interrupted"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One execution of a job for one account.
-
-    Attributes:
-        id: of the row.
-        job: its name.
-        account: the account's name.
-        due_at: the slot; None where a person asked for it.
-        started_at, finished_at: seconds since the epoch.
-        deadline_at: when it is killed; None where its program told none.
-        outcome: how it ended; ``running`` while it has not.
-        error: why it failed, in a few words.
-        records: written.
-        batches: committed.
-        tokens: access tokens that it was given.
-        cursor: where it got to, as JSON.
-        owner: who runs it.
-    """
-
-    id: str
-    job: str
-    account: str
-    due_at: float | None
-    started_at: float
-    deadline_at: float | None
-    finished_at: float | None
-    outcome: Outcome
-    error: str | None
-    records: int
-    batches: int
-    tokens: int
-    cursor: str | None
-    owner: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How a run ended."""
-
-    outcome: Outcome
-    records: int = 0
-    batches: int = 0
-    tokens: int = 0
-    error: str | None = None
-    cursor: object = None
+#: What came of a job that follows another one: it is paused, or another run of it goes on.
+Followed = Literal["queued", "paused", "left_out"]
 
 
 class RunStore:
@@ -83,10 +48,21 @@ class RunStore:
 
     Args:
         database: where they are.
+        heartbeat: seconds between two words of a run's owner that it is there.
+
+    Attributes:
+        queue: those that wait to be begun, and those that were lost.
+        logs: what they have said.
+        marks: the last slot of each job.
+        limits: the rate limits of APIs that are near.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, heartbeat: float = 5.0) -> None:
         self._database = database
+        self.queue = QueuedRuns(database, heartbeat=heartbeat)
+        self.logs = RunLogs(database)
+        self.marks = SlotMarks(database)
+        self.limits = RateLimits(database)
 
     async def claim(
         self,
@@ -97,8 +73,12 @@ class RunStore:
         owner: str,
         now: float,
         deadline: float | None = None,
+        lane: str = "",
     ) -> Run | None:
-        """Begin a run; None where its slot is taken or another run of it is under way.
+        """Begin a run at once; None where its slot is taken or another one goes on.
+
+        Where a person asks, one that waits in the queue is begun, and one whose owner is gone is
+        taken over.
 
         Args:
             job: its name.
@@ -107,6 +87,7 @@ class RunStore:
             owner: who runs it.
             now: seconds since the epoch.
             deadline: seconds after which its process kills it; None where it is not known.
+            lane: of a backfill, which goes on beside what is scheduled.
 
         Raises:
             TemporarilyUnavailable: the database cannot be had (so for every method here).
@@ -126,30 +107,64 @@ class RunStore:
             tokens=0,
             cursor=None,
             owner=owner,
+            host=this_host(),
+            lane=lane,
         )
-        row = {name: getattr(run, name) for name in Run.__slots__}
         try:
             async with self._database.write() as connection:
-                if await self._is_running(connection, job, account, now):
+                present = await self._settled(connection, run, now)
+                if present is not None and (due_at is not None or present.outcome == "running"):
                     return None
-                await connection.execute(insert(RunRow).values(row))
+                if present is not None:
+                    return await begun(self._database, connection, present, run)
+                row = insert(RunRow).values(
+                    dict(values_of(run)) | {"heartbeat_at": heartbeat_clock(self._database)}
+                )
+                found = await connection.execute(row.returning(col(RunRow.heartbeat_at)))
+                return replace(run, heartbeat_at=found.scalar_one())
         except IntegrityError:  # another daemon has this slot, or began another one just now
             return None
-        return run
 
-    async def finish(self, run: Run, ending: Ending, *, now: float) -> None:
-        """Write how a run ended."""
-        values = {
-            "finished_at": now,
-            "outcome": ending.outcome,
-            "error": ending.error,
-            "records": ending.records,
-            "batches": ending.batches,
-            "tokens": ending.tokens,
-            "cursor": None if ending.cursor is None else json.dumps(ending.cursor),
-        }
+    async def finish(self, run: Run, ending: Ending, *, now: float) -> bool:
+        """Write how a run ended; False, and nothing, where it was taken over meanwhile."""
         async with self._database.write() as connection:
-            await connection.execute(update(RunRow).where(col(RunRow.id) == run.id).values(values))
+            return await _ended(connection, run, ending, now)
+
+    async def succeed(
+        self, run: Run, ending: Ending, followers: Mapping[str, Wish], *, now: float
+    ) -> dict[str, Followed] | None:
+        """Write that a run succeeded, and queue what follows it, in one transaction.
+
+        Args:
+            run: of a slot.
+            ending: how it ended.
+            followers: what is queued for the same slot, by the names of the jobs.
+            now: seconds since the epoch.
+
+        Returns:
+            What came of each follower; None, and nothing, where the run was taken over meanwhile.
+        """
+        told: dict[str, Followed] = {}
+        names = col(JobRow.name)
+        paused = select(names).where(names.in_(followers), col(JobRow.paused_at).is_not(None))
+        async with self._database.write() as connection:
+            if not await _ended(connection, run, ending, now):
+                return None
+            are_paused = set((await connection.execute(paused)).scalars())
+            for job, wish in followers.items():
+                if job in are_paused:
+                    told[job] = "paused"
+                    continue
+                put = await self.queue.put_in(connection, job, [wish], due_at=run.due_at, now=now)
+                told[job] = "queued" if put else "left_out"
+        return told
+
+    async def account_of(self, run: Run) -> str:
+        """Give the account's name that a run has now: that of one which goes on may change."""
+        statement = select(col(RunRow.account)).where(col(RunRow.id) == run.id)
+        async with self._database.read() as connection:
+            found = (await connection.execute(statement)).scalar_one_or_none()
+        return found or run.account
 
     async def accounts(self) -> frozenset[str]:
         """Give the names of the accounts that have runs."""
@@ -208,6 +223,20 @@ class RunStore:
         async with self._database.read() as connection:
             return {row.job: read_run(row) for row in await connection.execute(statement)}
 
+    async def busy(self, jobs: Collection[str]) -> frozenset[str]:
+        """Give the accounts that have no place for another run of some jobs: one is open.
+
+        Args:
+            jobs: their names; backfills are beside them.
+        """
+        if not jobs:
+            return frozenset()
+        statement = select(col(RunRow.account)).where(
+            IS_OPEN, col(RunRow.job).in_(jobs), col(RunRow.lane) == ""
+        )
+        async with self._database.read() as connection:
+            return frozenset((await connection.execute(statement)).scalars())
+
     async def paused(self) -> frozenset[str]:
         """Give the names of the jobs that are paused."""
         statement = select(col(JobRow.name)).where(col(JobRow.paused_at).is_not(None))
@@ -220,49 +249,36 @@ class RunStore:
         async with self._database.write() as connection:
             await connection.execute(self._database.upsert(JobRow, row, "name"))
 
-    async def resume(self, job: str) -> None:
-        """Let a paused job run again."""
+    async def resume(self, job: str, *, now: float) -> None:
+        """Let a paused job run again; the slots of the meantime were not missed."""
+        is_paused = (col(JobRow.name) == job, col(JobRow.paused_at).is_not(None))
+        statement = update(JobRow).where(*is_paused).values(paused_at=None, slot_at=now)
         async with self._database.write() as connection:
-            await connection.execute(delete(JobRow).where(col(JobRow.name) == job))
+            await connection.execute(statement)
 
-    async def _is_running(
-        self, connection: AsyncConnection, job: str, account: str, now: float
-    ) -> bool:
-        """Tell whether a run is under way; mark those that cannot be."""
-        running = await connection.execute(
-            select(RunRow).where(
-                col(RunRow.job) == job,
-                col(RunRow.account) == account,
-                col(RunRow.outcome) == "running",
-            )
+    async def _settled(self, connection: AsyncConnection, wish: Run, now: float) -> Run | None:
+        """Give the run of a job and account that is open, once those that are lost are not."""
+        of_these = (
+            col(RunRow.job) == wish.job,
+            col(RunRow.account) == wish.account,
+            col(RunRow.lane) == wish.lane,
         )
-        is_running = False
-        for run in map(read_run, running.all()):
-            error = self._interruption(run, now)
-            if error is None:
-                is_running = True
-                continue
-            await connection.execute(
-                update(RunRow)
-                .where(col(RunRow.id) == run.id)
-                .values(outcome="interrupted", finished_at=now, error=error)
-            )
-        return is_running
-
-    def _interruption(self, run: Run, now: float) -> str | None:
-        """Say why a run that stands as running is not; None: it may well be."""
-        if is_gone(run.owner, is_local=self._database.is_sqlite):
-            return "its process is gone"
-        deadline_at = run.deadline_at
-        if deadline_at is None:
-            deadline_at = run.started_at + _UNKNOWN_DEADLINE
-        return (
-            "its deadline passed, and nothing was heard of it"
-            if now > deadline_at + GRACE
-            else None
-        )
+        for run, silence in await open_runs(self._database, connection, *of_these):
+            if run.outcome == "queued":
+                return run
+            settled = await self.queue.lost.settle(connection, run, silence, now=now)
+            if settled is None or settled.outcome == "queued":
+                return settled or run
+        return None
 
 
-def read_run(row: Row[Any]) -> Run:
-    """Give the run that a row holds."""
-    return Run(**{name: getattr(row, name) for name in Run.__slots__})
+async def _ended(connection: AsyncConnection, run: Run, ending: Ending, now: float) -> bool:
+    """Write how a run ended; False, and nothing, where it was taken over meanwhile."""
+    values = figures_of(ending) | {
+        "finished_at": now,
+        "outcome": ending.outcome,
+        "error": ending.error,
+        "cursor": None if ending.cursor is None else json.dumps(ending.cursor),
+    }
+    written = await connection.execute(update(RunRow).where(*is_own(run)).values(values))
+    return written.rowcount == 1

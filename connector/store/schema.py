@@ -18,7 +18,7 @@ from connector.errors import VaultSealed
 from connector.store.database import Database
 
 #: The revision that this program needs; a test compares it with the newest migration.
-HEAD: Final = "0014"
+HEAD: Final = "0018"
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 #: Serialises migrations between processes on Postgres (any number that is ours).
 _MIGRATION_LOCK: Final = 0x434E4354

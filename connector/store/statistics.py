@@ -13,6 +13,7 @@ from sqlmodel import col
 from connector.store.database import Database
 from connector.store.history_tables import JobRow, RunRow
 from connector.store.notice_tables import NoticeRow
+from connector.store.open_runs import IS_QUEUED, IS_RUNNING
 from connector.store.tables import (
     AccountRow,
     ApiKeyRow,
@@ -61,6 +62,8 @@ class Statistics:
         late_tokens: that are kept.
         key_ends: when each good API key ends; None: never.
         running: runs under way, by job, in all processes.
+        queued: runs that wait to be begun, by job.
+        oldest_queued_at: since when the longest waits, by job.
         succeeded_at: when a run of a job last succeeded.
         paused: names of jobs.
         notices: that are open, by kind.
@@ -77,6 +80,8 @@ class Statistics:
     late_tokens: int
     key_ends: tuple[float | None, ...]
     running: Mapping[str, int]
+    queued: Mapping[str, int]
+    oldest_queued_at: Mapping[str, float]
     succeeded_at: Mapping[str, float]
     paused: frozenset[str]
     notices: Mapping[str, int]
@@ -106,9 +111,11 @@ class StatisticsStore:
 
 
 def _read(connection: Connection, now: float) -> Statistics:
-    due, oldest = _due(connection, now)
+    due, oldest_due_at = _due(connection, now)
     halts = connection.execute(select(HaltRow)).all()
-    running = select(col(RunRow.job), func.count()).where(col(RunRow.outcome) == "running")
+    running = select(col(RunRow.job), func.count()).where(IS_RUNNING)
+    queued = select(col(RunRow.job), func.count()).where(IS_QUEUED)
+    oldest = select(col(RunRow.job), func.min(col(RunRow.queued_at))).where(IS_QUEUED)
     succeeded = select(col(RunRow.job), func.max(col(RunRow.finished_at))).where(
         col(RunRow.outcome) == "succeeded"
     )
@@ -116,7 +123,7 @@ def _read(connection: Connection, now: float) -> Statistics:
     return Statistics(
         **_of_accounts(connection, now),
         due=due,
-        oldest_due_at=oldest,
+        oldest_due_at=oldest_due_at,
         halts={
             row.provider: StoredHalt(until=row.halted_until, is_rejected=row.rejected is not None)
             for row in halts
@@ -128,6 +135,8 @@ def _read(connection: Connection, now: float) -> Statistics:
         key_ends=_key_ends(connection, now),
         notices=_pairs(connection, notices.group_by(col(NoticeRow.kind))),
         running=_pairs(connection, running.group_by(col(RunRow.job))),
+        queued=_pairs(connection, queued.group_by(col(RunRow.job))),
+        oldest_queued_at=_pairs(connection, oldest.group_by(col(RunRow.job))),
         succeeded_at=_pairs(connection, succeeded.group_by(col(RunRow.job))),
         paused=frozenset(
             connection.execute(

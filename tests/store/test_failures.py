@@ -57,6 +57,14 @@ def _convert(error: BaseException) -> BaseException:
     return caught.value
 
 
+def test_a_server_that_refuses_a_connection_says_where_to_look() -> None:
+    refused = _OfPostgres('FATAL:  password authentication failed for user "connector"', None)
+    told = str(_convert(_wrapped(exc.OperationalError, refused, None)))
+    assert "(check user, password and database in vault.url)" in told
+    gone = _OfPostgres("FATAL:  terminating connection due to administrator command", "57P01")
+    assert "vault.url" not in str(_convert(_wrapped(exc.OperationalError, gone)))
+
+
 @pytest.mark.parametrize("error", AWAY, ids=str)
 def test_what_is_away_comes_back(error: BaseException) -> None:
     ours = _convert(error)

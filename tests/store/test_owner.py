@@ -112,7 +112,7 @@ def test_a_process_with_an_odd_name_is_there() -> None:
 
 
 def test_without_proc_nothing_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "read_text", refuse)

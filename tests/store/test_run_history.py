@@ -176,7 +176,7 @@ async def test_days_that_are_over_are_added_up_once(stores: Stores, history: Run
             "ix_run_of_both",
         ),
         (lambda _: find_runs(RunChoice(state="failed"), limit=50), "ix_run_failed"),
-        (lambda _: find_runs(RunChoice(state="running"), limit=50), "ix_run_running"),
+        (lambda _: find_runs(RunChoice(state="running"), limit=50), "ix_run_open"),
         (lambda _: find_last_of_accounts("job 3", ["acme/3", "acme/4"]), "ix_run_of_both"),
         (lambda is_sqlite: add_up_days("job 3", TODAY, is_sqlite=is_sqlite), "ix_run_of_job"),
     ],

@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
+from sqlmodel import col
 
 from connector.store.history_tables import RunRow
 from connector.store.owner import new_owner
@@ -138,31 +139,45 @@ def _elsewhere() -> str:
     return f"{boot_id}:{namespace}0:1:{start_time}:{number}"
 
 
+async def _silent(stores: Stores, run: Run, seconds: float) -> None:
+    """Have the owner of a run been silent for so long."""
+    async with stores.database.write() as connection:
+        spoke_at = col(RunRow.heartbeat_at) - seconds
+        row = update(RunRow).where(col(RunRow.id) == run.id).values(heartbeat_at=spoke_at)
+        await connection.execute(row)
+
+
 @pytest.mark.parametrize("is_this_host", [True, False])
-async def test_what_nobody_can_look_at_is_interrupted_after_its_deadline(
+async def test_what_nobody_can_look_at_is_interrupted_after_four_heartbeats(
     stores: Stores, *, is_this_host: bool
 ) -> None:
     claim = stores.runs.claim
     owner = _elsewhere() if is_this_host else "another:1:1:1:host"
     lost = await claim("insights", "acme/one", DUE, owner=owner, now=SOME_TIME, deadline=60)
     assert lost is not None
-    assert lost.deadline_at == SOME_TIME + 60
-    end = SOME_TIME + 60 + GRACE
     if is_this_host or not stores.database.is_sqlite:  # one host alone has a SQLite file
-        assert await claim("insights", "acme/one", None, owner=new_owner(), now=end) is None
-    run = await claim("insights", "acme/one", None, owner=new_owner(), now=end + 0.1)
+        await _silent(stores, lost, 15)
+        assert await claim("insights", "acme/one", None, owner=new_owner(), now=SOME_TIME) is None
+    await _silent(stores, lost, 6)
+    run = await claim("insights", "acme/one", None, owner=new_owner(), now=SOME_TIME + 1)
     assert run is not None
     kept = next(one for one in await stores.runs.history(None, limit=5) if one.id == lost.id)
-    assert (kept.outcome, kept.finished_at) == ("interrupted", end + 0.1)
+    assert (kept.outcome, kept.finished_at) == ("interrupted", SOME_TIME + 1)
     assert kept.error
 
 
-async def test_a_run_of_unknown_deadline_is_over_after_a_day(stores: Stores) -> None:
-    """An older program began it."""
+@pytest.mark.parametrize(("deadline", "limit"), [(60.0, 60.0), (None, 86_400.0)])
+async def test_a_run_without_heartbeats_is_over_after_its_deadline(
+    stores: Stores, deadline: float | None, limit: float
+) -> None:
+    """A program of an older version began it."""
     claim = stores.runs.claim
-    assert await claim("insights", "acme/one", DUE, owner=_elsewhere(), now=SOME_TIME) is not None
-    day = 86_400
-    for seconds, is_claimed in ((day, False), (day + GRACE + 1, True)):
+    owner = _elsewhere()
+    old = await claim("insights", "acme/one", DUE, owner=owner, now=SOME_TIME, deadline=deadline)
+    assert old is not None
+    async with stores.database.write() as connection:
+        await connection.execute(update(RunRow).values(heartbeat_at=None))
+    for seconds, is_claimed in ((limit + GRACE, False), (limit + GRACE + 1, True)):
         run = await claim(
             "insights", "acme/one", None, owner=new_owner(), now=SOME_TIME + seconds, deadline=60
         )
@@ -219,8 +234,8 @@ async def test_a_paused_job_stays_paused_until_it_is_resumed(stores: Stores) -> 
     await stores.runs.pause("insights", now=SOME_TIME + 1)
     await stores.runs.pause("other", now=SOME_TIME)
     assert await RunStore(stores.database).paused() == {"insights", "other"}
-    await stores.runs.resume("insights")
-    await stores.runs.resume("insights")
+    await stores.runs.resume("insights", now=SOME_TIME)
+    await stores.runs.resume("insights", now=SOME_TIME)
     assert await stores.runs.paused() == {"other"}
 
 

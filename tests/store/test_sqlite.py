@@ -421,7 +421,7 @@ async def test_schema_changes_are_part_of_the_transaction(database: Database) ->
             text("SELECT name FROM sqlite_master WHERE name = 'half'")
         )
         assert tables.all() == []
-    assert columns == ["name", "paused_at"]
+    assert columns == ["name", "paused_at", "slot_at"]
 
 
 async def test_a_reader_keeps_its_snapshot_and_stops_no_writer(
