@@ -3,35 +3,40 @@
 import difflib
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+from typing import Final, cast, get_args
 
 from connector.account_name import parse_glob
 from connector.providers.provider import Provider
 from connector.schedule import Every, Schedule, parse_schedule
-from connector.secret import SecretReference
-from connector.settings.tables import absolute_sqlite_url
-from connector.settings.values import DestinationSettings, JobSettings, VaultSettings
+from connector.settings.chains import check_chains
+from connector.settings.destinations import read_destination, vault_files
+from connector.settings.memory import read_memory
+from connector.settings.values import CatchUp, DestinationSettings, JobSettings, VaultSettings
+from connector.settings.work import read_request, read_run
 from connector.toml_section import Section
 
 #: A run that takes longer is hung; an hour is long for a pull of one account.
 DEFAULT_DEADLINE: Final = 3600.0
+#: Of one job for one provider: a job that hangs leaves some to the provider's other jobs, and where
+#: it hangs at one of its providers, its runs for another go on.
+DEFAULT_RUNS: Final = 6
 #: Spreads runs that are due at one moment; a tenth of the interval, at most half a minute, so that
 #: a thousand accounts do not ask for a thousand tokens in the same second.
 JITTER_SHARE: Final = 0.1
 LONGEST_JITTER: Final = 30.0
 
 _SCHEDULE: Final = 'write schedule = "every 15m", or five cron fields and their timezone'
-_DESTINATION: Final = 'write "sqlite:///ads.db" or "jsonl:ads.jsonl"'
-_APART: Final = 'name another file: "sqlite:///ads.db"'
 _ZONE: Final = 'write timezone = "Europe/Berlin", a name of the tz database'
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_CALLABLE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_TABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_jobs(
-    section: Section, providers: Mapping[str, Provider], vault: VaultSettings
+    section: Section,
+    providers: Mapping[str, Provider],
+    vault: VaultSettings,
+    *,
+    memory: int | None = None,
+    allow_plaintext: bool = False,
 ) -> dict[str, JobSettings]:
     """Read all jobs.
 
@@ -39,22 +44,32 @@ def read_jobs(
         section: the whole configuration.
         providers: that it has, for jobs that name one.
         vault: that it has, which no job may write into.
+        memory: of each run of a job that says nothing else, in bytes; None: no limit.
+        allow_plaintext: a literal password of a destination is accepted.
     """
-    taken = _vault_files(vault)
+    taken = vault_files(vault)
     jobs: dict[str, JobSettings] = {}
     for name, table in section.sections("jobs"):
         if _NAME.fullmatch(name) is None:
             table.problem("", "is not a job's name", "use a-z, 0-9, '-' and '_'")
             continue
-        job = _read_job(name, table, providers, taken)
+        destination = read_destination(
+            name, table.section("destination"), taken, allow_plaintext=allow_plaintext
+        )
+        job = _read_job(name, table, providers, destination, memory)
         table.finish()
         if job is not None:
             jobs[name] = job
+    check_chains(section, jobs)
     return jobs
 
 
 def _read_job(
-    name: str, table: Section, providers: Mapping[str, Provider], taken: frozenset[Path]
+    name: str,
+    table: Section,
+    providers: Mapping[str, Provider],
+    destination: DestinationSettings | None,
+    memory: int | None,
 ) -> JobSettings | None:
     glob = table.parsed("account", parse_glob, None, 'write account = "acme/*"')
     provider = table.optional_text("provider")
@@ -66,20 +81,19 @@ def _read_job(
         remedy = f"did you mean {nearest[0]}?" if nearest else f"configured here: {known}"
         table.problem("provider", f"there is no provider {provider!r}", remedy)
     schedule = _read_schedule(table)
-    run = table.text("run")
-    if table.value("request", dict) is not None:
-        table.problem("request", "is not available in this version", "write a callable: run = …")
-    elif not run:
-        table.problem("run", "is missing", 'write run = "my_package.pulls:insights"')
-    elif _CALLABLE.fullmatch(run) is None:
-        remedy = 'write run = "my_package.pulls:insights"'
-        table.problem("run", f"{run!r} is not of the form module:function", remedy)
-    destination = _read_destination(name, table.section("destination"), taken)
+    after = table.optional_text("after")
+    if after is not None and schedule is not None:
+        table.problem("after", "stands beside a schedule", "take one of them away")
+    catch_up = cast("CatchUp", table.choice("catch_up", get_args(CatchUp), "last"))
+    run = read_run(table)
+    request, request_table = read_request(table, provider, providers)
     jitter = table.duration("jitter", _default_jitter(schedule)) or 0.0
     deadline = table.duration("deadline", None)
     if deadline == 0:
         table.problem("deadline", "leaves a run no time", 'write deadline = "30m"')
+    memory = read_memory(table, "memory", memory)
     options = table.value("options", dict) or {}
+    runs = table.integer("concurrent_runs", DEFAULT_RUNS, lowest=1, highest=1024)
     if destination is None:
         return None
     return JobSettings(
@@ -92,6 +106,13 @@ def _read_job(
         deadline=DEFAULT_DEADLINE if deadline is None else deadline,
         jitter=jitter,
         options={str(key): value for key, value in options.items()},
+        after=after,
+        catch_up=catch_up,
+        scopes=table.texts("scopes"),
+        request=request,
+        request_table=request_table,
+        concurrent_runs=runs,
+        memory=memory,
     )
 
 
@@ -111,39 +132,3 @@ def _default_jitter(schedule: Schedule | None) -> float:
     if isinstance(schedule, Every):
         return min(schedule.interval * JITTER_SHARE, LONGEST_JITTER)
     return LONGEST_JITTER if schedule is not None else 0.0
-
-
-def _read_destination(
-    job: str, section: Section, taken: frozenset[Path]
-) -> DestinationSettings | None:
-    to = section.text("to", is_required=True)
-    table = section.text("table", job.replace("-", "_"))
-    if _TABLE.fullmatch(table) is None:
-        section.problem("table", f"{table!r} is not a table's name", "use A-Z, a-z, 0-9 and '_'")
-    key = section.texts("key")
-    section.finish()
-    is_sqlite = to.startswith("sqlite:///")
-    if to in {"sqlite:///", "jsonl:"} or (is_sqlite and ":memory:" in to):
-        section.problem("to", "names no file", _DESTINATION)
-        return None
-    if is_sqlite:
-        url = absolute_sqlite_url(to, section.folder)
-    elif to.startswith("jsonl:"):
-        path = Path(to.removeprefix("jsonl:")).expanduser()
-        url = f"jsonl:{(section.folder / path).resolve()}"
-    else:
-        if to:
-            section.problem("to", "is no destination", _DESTINATION)
-        return None
-    if Path(url.removeprefix("sqlite:///").removeprefix("jsonl:")) in taken:
-        section.problem("to", "is the vault: records would be written among its secrets", _APART)
-        return None
-    return DestinationSettings(url=url, table=table, key=key)
-
-
-def _vault_files(vault: VaultSettings) -> frozenset[Path]:
-    """Give the files of the vault's database, where it is known and has files."""
-    if isinstance(vault.url, SecretReference) or not vault.url.startswith("sqlite:///"):
-        return frozenset()
-    path = vault.url.removeprefix("sqlite:///")
-    return frozenset(Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal"))

@@ -17,13 +17,13 @@ from connector.settings.notify import read_notify
 from connector.settings.providers import read_providers
 from connector.settings.tables import read_daemon, read_http, read_vault
 from connector.settings.telemetry import read_telemetry
-from connector.settings.values import Settings, VaultSettings
+from connector.settings.values import JobSettings, Settings, VaultSettings
 from connector.toml_section import Section
 
 #: What the environment may set, besides what the command line's options take from it.
 ENVIRONMENT: Final = {
     "vault": ("url", "seal", "journal", "audit_keep", "audit_interval"),
-    "daemon": ("host", "port", "socket", "public_url", "history_keep"),
+    "daemon": ("host", "port", "socket", "public_url", "history_keep", "runs_keep"),
     "http": ("proxy", "ca_file"),
 }
 
@@ -108,8 +108,11 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
     allow_plaintext = section.boolean("allow_plaintext_secrets", default=False)
     vault = read_vault(section.section("vault"), allow_plaintext=allow_plaintext)
     daemon = read_daemon(section.section("daemon"))
-    providers, registrations = read_providers(
+    providers, registrations, provider_runs = read_providers(
         section, daemon_port=daemon.port, public_url=daemon.public_url, allow=allow_plaintext
+    )
+    jobs = read_jobs(
+        section, providers, vault, memory=daemon.run_memory, allow_plaintext=allow_plaintext
     )
     settings = Settings(
         path=file,
@@ -120,8 +123,11 @@ def load_settings(path: str | os.PathLike[str] | None = None) -> Settings:
         telemetry=read_telemetry(section.section("telemetry"), allow_plaintext=allow_plaintext),
         providers=providers,
         registrations=registrations,
-        jobs=read_jobs(section, providers, vault),
-        secret_variables=_secret_variables(table, merged) | _vault_variables(vault, overrides),
+        jobs=jobs,
+        secret_variables=_secret_variables(table, merged)
+        | _vault_variables(vault, overrides)
+        | _password_variables(jobs),
+        provider_runs=provider_runs,
     )
     section.finish()
     if problems:
@@ -138,7 +144,7 @@ def _parse(file: Path) -> dict[str, object]:
     except UnicodeDecodeError:
         problem = Problem(str(file), "", "is not UTF-8 text", "save it as UTF-8")
     except tomllib.TOMLDecodeError as error:
-        problem = Problem(str(file), "", f"is not TOML: {error}", "see config.example.toml")
+        problem = Problem(str(file), "", f"is not TOML: {error}", "mend that line")
     raise ConfigurationError([problem]) from None
 
 
@@ -184,3 +190,9 @@ def _vault_variables(vault: VaultSettings, overrides: Mapping[str, str]) -> froz
     if references and "vault.url" in overrides:
         names.add(overrides["vault.url"])  # a password may stand in it
     return frozenset(names)
+
+
+def _password_variables(jobs: Mapping[str, JobSettings]) -> frozenset[str]:
+    """Give the variables that stand for a password within the URL of a destination."""
+    passwords = [job.destination.password for job in jobs.values()]
+    return frozenset(one.name for one in passwords if one is not None and one.kind == "env")

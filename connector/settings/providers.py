@@ -12,13 +12,15 @@ from connector.providers.provider import Provider
 from connector.providers.schema import read_provider
 from connector.toml_section import Section
 
+#: Runs at once for a provider: half of all, so that one that hangs leaves the other half.
+DEFAULT_RUNS: Final = 8
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 def read_providers(
     section: Section, *, daemon_port: int, public_url: str, allow: bool
-) -> tuple[dict[str, Provider], dict[str, DeclaredRegistration]]:
-    """Read all providers and our registrations there.
+) -> tuple[dict[str, Provider], dict[str, DeclaredRegistration], dict[str, int]]:
+    """Read all providers, our registrations there, and how many runs each has at once.
 
     Args:
         section: the whole configuration.
@@ -28,6 +30,7 @@ def read_providers(
     """
     providers: dict[str, Provider] = {}
     registrations: dict[str, DeclaredRegistration] = {}
+    runs: dict[str, int] = {}
     own = dict(section.sections("providers"))
     for name, table in own.items():
         if _NAME.fullmatch(name) is None:
@@ -48,9 +51,10 @@ def read_providers(
         allow_here = whole.boolean("allow_plaintext_secrets", default=allow)
         providers[name] = read_provider(name, whole, daemon_port=daemon_port)
         registrations[name] = read_registration(whole, allow_plaintext=allow_here, is_required=True)
+        runs[name] = whole.integer("concurrent_runs", DEFAULT_RUNS, lowest=1, highest=1024)
         whole.finish()
     _check_together(section, providers)
-    return providers, registrations
+    return providers, registrations, runs
 
 
 def _merged(table: Section, name: str, own: Mapping[str, Section]) -> Table:

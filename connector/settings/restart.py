@@ -21,12 +21,15 @@ TAKES_EFFECT: Final = frozenset(
         "daemon.session_idle",
         "daemon.session_lifetime",
         "daemon.history_keep",
+        "daemon.runs_keep",
         "daemon.rate_limit",
+        "daemon.concurrent_runs",
+        "daemon.run_memory",
     }
 )
 #: Attributes that are no keys of their own.
 _KEYS: Final = {"seal_kind": "seal", "seal_name": "seal", "password": "url"}
-_REMEDY: Final = "restart the daemon, or put it back; until then it goes on as it was"
+_REMEDY: Final = "restart it, or put it back; until then it goes on as it was"
 
 
 def needs_restart(before: Settings, after: Settings) -> list[Problem]:
@@ -42,7 +45,7 @@ def needs_restart(before: Settings, after: Settings) -> list[Problem]:
         *_differing("daemon", before.daemon, after.daemon),
         *_differing("telemetry", before.telemetry, after.telemetry),
     ]
-    message = "has changed, and cannot while the daemon runs"
+    message = "has changed, and cannot while the process runs"
     return [Problem(source, key, message, _REMEDY) for key in dict.fromkeys(keys)]
 
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from connector.oauth.endpoint_url import check_endpoint_url, is_loopback_host
 from connector.seal_kinds import NotASeal, SealName, parse_seal
 from connector.secret import REFERENCE_KINDS, Secret, SecretReference
+from connector.settings.memory import read_memory
 from connector.settings.values import DaemonSettings, HttpSettings, VaultSettings
 from connector.toml_section import Section
 
@@ -18,6 +19,7 @@ DEFAULT_RATE_LIMIT: Final = 10_000
 DEFAULT_AUDIT_KEEP: Final = 400 * 86_400.0
 #: A season: what somebody asks about who wonders since when something is slow.
 DEFAULT_HISTORY_KEEP: Final = 90 * 86_400.0
+DEFAULT_RUNS_KEEP: Final = 90 * 86_400.0
 DEFAULT_AUDIT_INTERVAL: Final = 60.0
 #: A person who is at work with it comes back within half an hour; half a day is a working day.
 DEFAULT_SESSION_IDLE: Final = 30 * 60.0
@@ -26,6 +28,12 @@ DEFAULT_SESSION_LIFETIME: Final = 12 * 3600.0
 _SESSIONS: Final = (60.0, 30 * 86_400.0)
 #: More often would be more rows than anybody reads; rarer, and a crash forgets too much.
 _AUDIT_INTERVALS: Final = (1.0, 86_400.0)
+#: A run whose owner was silent for four of them is taken over: 20 s.
+DEFAULT_HEARTBEAT: Final = 5.0
+#: More often is a write a second for each run; rarer, and a killed host is missed late.
+_HEARTBEATS: Final = (1.0, 600.0)
+#: Child processes at once: each is a Python of its own, some 40 MiB.
+DEFAULT_RUNS: Final = 16
 _POSTGRES_SCHEMES: Final = ("postgresql", "postgres")
 
 
@@ -78,8 +86,12 @@ def read_daemon(section: Section) -> DaemonSettings:
         session_idle=_read_session(section, "session_idle", DEFAULT_SESSION_IDLE),
         session_lifetime=_read_session(section, "session_lifetime", DEFAULT_SESSION_LIFETIME),
         history_keep=section.duration("history_keep", DEFAULT_HISTORY_KEEP) or 0.0,
+        runs_keep=section.duration("runs_keep", DEFAULT_RUNS_KEEP) or 0.0,
         rate_limit=section.integer("rate_limit", DEFAULT_RATE_LIMIT, lowest=0, highest=1_000_000),
         max_connections=section.integer("max_connections", 512, lowest=16, highest=65_536),
+        heartbeat=_read_heartbeat(section),
+        concurrent_runs=section.integer("concurrent_runs", DEFAULT_RUNS, lowest=1, highest=1024),
+        run_memory=read_memory(section, "run_memory", None),
     )
     section.finish()
     return daemon
@@ -156,7 +168,7 @@ def _read_vault_url(
         remedy = 'write "sqlite:///vault.db" or "postgresql://…"'
         section.problem("url", "is no database URL", remedy)
         return "", None
-    return _split_password(section, f"postgresql://{rest}", allow_plaintext=allow_plaintext)
+    return split_password(section, "url", f"postgresql://{rest}", allow_plaintext=allow_plaintext)
 
 
 def _read_journal(section: Section, url: str | SecretReference) -> Path:
@@ -178,6 +190,15 @@ def _read_session(section: Section, key: str, default: float) -> float:
     return seconds
 
 
+def _read_heartbeat(section: Section) -> float:
+    seconds = section.duration("heartbeat", DEFAULT_HEARTBEAT)
+    least, most = _HEARTBEATS
+    if seconds is None or not least <= seconds <= most:
+        section.problem("heartbeat", "must be from 1s to 10m", 'write heartbeat = "5s"')
+        return DEFAULT_HEARTBEAT
+    return seconds
+
+
 def _read_audit_interval(section: Section) -> float:
     seconds = section.duration("audit_interval", None)
     if seconds is None:
@@ -188,16 +209,23 @@ def _read_audit_interval(section: Section) -> float:
     return seconds
 
 
-def _split_password(
-    section: Section, url: str, *, allow_plaintext: bool
+def split_password(
+    section: Section, key: str, url: str, *, allow_plaintext: bool
 ) -> tuple[str, SecretReference | None]:
-    """Take the password out of a URL, so that the URL may be shown."""
+    """Take the password out of a URL of Postgres, so that the URL may be shown.
+
+    Args:
+        section: has it.
+        key: of the URL.
+        url: as it was written.
+        allow_plaintext: a literal password is accepted.
+    """
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         remedy = "percent-encode what is special in its password: '/' is %2F"
-        section.problem("url", "is no database URL", remedy)
+        section.problem(key, "is no database URL", remedy)
         return "", None
     if parts.password is None:
         return url, None
@@ -207,14 +235,14 @@ def _split_password(
     password = unquote(parts.password)
     kind, _, name = password.partition(":")
     if kind in REFERENCE_KINDS and name:
-        return shown, section.reference("url", kind, name)
-    is_from_environment = "vault.url" in section.overrides
+        return shown, section.reference(key, kind, name)
+    is_from_environment = ".".join((*section.path, key)) in section.overrides
     if password and not (allow_plaintext or is_from_environment):
         section.problem(
-            "url",
+            key,
             "holds a literal password",
             "put a reference in its place (postgresql://user:env:NAME@host/…), "
             "or set allow_plaintext_secrets = true",
         )
     literal = Secret(password) if password else None
-    return shown, section.reference("url", "literal", "", literal=literal) if literal else None
+    return shown, section.reference(key, "literal", "", literal=literal) if literal else None

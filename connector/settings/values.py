@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from connector.account_name import AccountGlob
 from connector.providers.declared_registration import DeclaredRegistration
 from connector.providers.provider import Provider
+from connector.pulls.spec import Pull
 from connector.schedule import Schedule
 from connector.seal_kinds import EXPORT_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLES, SEAL_VARIABLES
 from connector.secret import SecretReference
@@ -66,8 +67,12 @@ class DaemonSettings:
         session_lifetime: seconds after which any session of the dashboard ends.
         history_keep: seconds for which what came of refreshes is kept; 0: no limit but that of
             their number.
+        runs_keep: seconds for which runs of jobs and their logs are kept; 0: for ever.
         rate_limit: calls a second of one API key; 0: as many as it likes.
         max_connections: that may be open over TCP.
+        heartbeat: seconds between two words of a run's owner that it is there.
+        concurrent_runs: of all jobs, in one process.
+        run_memory: of each run of a job that says nothing else, in bytes; None: no limit.
     """
 
     host: str
@@ -77,8 +82,12 @@ class DaemonSettings:
     session_idle: float = 30 * 60.0
     session_lifetime: float = 12 * 3600.0
     history_keep: float = 90 * 86_400.0
+    runs_keep: float = 90 * 86_400.0
     rate_limit: int = 10_000
     max_connections: int = 512
+    heartbeat: float = 5.0
+    concurrent_runs: int = 16
+    run_memory: int | None = None
 
     @property
     def address(self) -> str:
@@ -105,14 +114,34 @@ class DestinationSettings:
     """Where a job's records go.
 
     Attributes:
-        url: ``sqlite:///PATH`` or ``jsonl:PATH``, the path absolute.
+        url: ``sqlite:///PATH`` or ``jsonl:PATH``, the path absolute, or ``postgresql://…`` without
+            a password; a reference to one where the whole is a secret.
         table: of a database.
         key: the fields by which a record is the same one again; empty: every record is new.
+        password: of Postgres, where the URL names one.
+        mode: ``merge``: a record replaces the one of the same key, where there is a key;
+            ``append``: every one is new.
+        columns: field → declared type, of `settings.destinations.COLUMN_TYPES`.
+        max_rejected: records of one run that may be set aside before it fails.
+        vault_files: that no record may be written into.
     """
 
-    url: str
+    url: str | SecretReference
     table: str
     key: tuple[str, ...]
+    password: SecretReference | None = None
+    mode: Literal["merge", "append"] = "merge"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    max_rejected: int = 1000
+    vault_files: frozenset[Path] = field(default=frozenset(), repr=False, compare=False)
+
+    @property
+    def merge_key(self) -> tuple[str, ...]:
+        """The key by which records replace others; empty where none does."""
+        return self.key if self.mode == "merge" else ()
+
+
+CatchUp = Literal["last", "all", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +153,18 @@ class JobSettings:
         accounts: which accounts it runs for.
         provider: only accounts of this provider, where set.
         schedule: when it is due; None: only when asked for.
-        run: ``module:function`` of the callable.
+        run: ``module:function`` of the callable; empty: it is a declared pull.
         destination: where its records go.
         deadline: seconds after which a run is killed.
         jitter: seconds within which a run's start is spread.
         options: further settings, given to the callable as they are.
+        after: the job whose scheduled runs this one follows when they succeed; it has no schedule.
+        catch_up: which missed slots are run: the ``last`` one, ``all``, or ``none``.
+        scopes: what an account has to be granted; another one is not run for.
+        request: the declared pull, as far as its provider is known here; None: it is a callable.
+        request_table: the pull as it is written, in JSON values, for the process that runs it.
+        concurrent_runs: of it at one provider, in one process.
+        memory: bytes; a run that takes more is killed. None: no limit.
     """
 
     name: str
@@ -140,6 +176,13 @@ class JobSettings:
     deadline: float
     jitter: float
     options: Mapping[str, object]
+    after: str | None = None
+    catch_up: CatchUp = "last"
+    scopes: tuple[str, ...] = ()
+    request: Pull | None = None
+    request_table: Mapping[str, object] = field(default_factory=dict)
+    concurrent_runs: int = 6
+    memory: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +242,7 @@ class Settings:
         registrations: by provider name.
         jobs: by name.
         secret_variables: environment variables that the configuration names, which hold secrets.
+        provider_runs: how many runs go on at once for a provider, in one process, by name.
     """
 
     path: Path
@@ -211,6 +255,7 @@ class Settings:
     registrations: Mapping[str, DeclaredRegistration]
     jobs: Mapping[str, JobSettings]
     secret_variables: frozenset[str]
+    provider_runs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def hidden_variables(self) -> frozenset[str]:

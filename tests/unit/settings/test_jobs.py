@@ -1,10 +1,14 @@
 """Jobs of a configuration."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from connector.account_name import parse_glob
+from connector.providers.catalogue import catalogue_provider
+from connector.pulls.reading import load_pull
+from connector.pulls.spec import CursorPages, NoPages
 from connector.schedule import Cron, Every
 from connector.settings.values import DestinationSettings, JobSettings
 
@@ -117,15 +121,24 @@ def test_a_table_is_named_after_its_job(tmp_path: Path) -> None:
         (("pulls:insights", "pulls.insights"), "run", "is not of the form module:", "write"),
         (("pulls:insights", "pulls:in-sights"), "run", "is not of the form", "write"),
         (("my_package.pulls:insights", "os;rm:x"), "run", "is not of the form", "write"),
-        (("run =", "request = {}\nrun ="), "request", "is not available in this version",
-         "write a callable"),
+        (("run =", 'request = { url = "me" }\nrun ='), "run", "stands beside a request",
+         "take one of them away"),
+        (('run = "my_package.pulls:insights"', "request = 5"), "request", "must be a table",
+         "write"),
+        (('run = "my_package.pulls:insights"', "request = {}"), "request.url", "is missing", "add"),
+        (('run = "my_package.pulls:insights"', 'request = { url = "https://evil.example/x" }'),
+         "request.url", "goes to https://evil.example:443, to which no token of facebook is sent",
+         "api_origins"),
+        (('run = "my_package.pulls:insights"',
+          'request = { url = "me", cursor = { field = "date" } }'),
+         "request.cursor", "is never sent", 'add param = "since"'),
         (("run =", 'deadline = "0s"\nrun ='), "deadline", "leaves a run no time", "write deadline"),
         (("run =", 'deadline = "soon"\nrun ='), "deadline", "is not a duration", "write a number"),
         (("run =", "jitter = 5\nrun ="), "jitter", "must be a string", "write"),
         (("run =", "options = 5\nrun ="), "options", "must be a table", "write"),
         (("run =", 'acount = "x"\nrun ='), "acount", "is not a known key", "did you mean account?"),
         (("sqlite:///ads.db", "ads.db"), "destination.to", "is no destination", 'write "sqlite'),
-        (("sqlite:///ads.db", "postgresql://h/db"), "destination.to", "is no destination", "write"),
+        (("sqlite:///ads.db", "mysql://h/db"), "destination.to", "is no destination", "write"),
         (("sqlite:///ads.db", "sqlite:///"), "destination.to", "names no file", "write"),
         (("sqlite:///ads.db", "sqlite:///:memory:"), "destination.to", "names no file", "write"),
         (("sqlite:///ads.db", "jsonl:"), "destination.to", "names no file", "write"),
@@ -198,3 +211,100 @@ def test_all_jobs_are_looked_at(tmp_path: Path) -> None:
     found = problems(tmp_path, "[jobs.one]\n[jobs.two]\n[jobs.three]\n")
     assert len(found) == 9
     assert all(one.remedy for one in found)
+
+
+class TestAfter:
+    """A job that follows another one."""
+
+    @staticmethod
+    def text(**after: str) -> str:
+        jobs = [
+            f"[jobs.{name}]\naccount = 'a'\nrun = 'p:f'\n{rest}\n"
+            "destination = { to = 'jsonl:x' }\n"
+            for name, rest in after.items()
+        ]
+        return "\n".join(jobs)
+
+    def test_is_read(self, tmp_path: Path) -> None:
+        jobs = load(tmp_path, self.text(one="schedule='every 1h'", two="after='one'")).jobs
+        assert (jobs["one"].after, jobs["two"].after) == (None, "one")
+
+    @pytest.mark.parametrize(
+        ("after", "key", "says", "remedy"),
+        [
+            (
+                {"one": "", "two": "after='oen'"},
+                "jobs.two.after",
+                "no job 'oen'",
+                "did you mean one?",
+            ),
+            ({"one": "after='one'"}, "jobs.one.after", "follows itself: one → one", "a schedule"),
+            (
+                {"one": "after='two'", "two": "after='one'"},
+                "jobs.two.after",
+                "follows itself: two → one → two",
+                "give one of them a schedule",
+            ),
+            (
+                {"one": "", "two": "after='one'\nschedule='every 1h'"},
+                "jobs.two.after",
+                "stands beside a schedule",
+                "take one",
+            ),
+        ],
+    )
+    def test_what_cannot_be(
+        self, tmp_path: Path, after: dict[str, str], key: str, says: str, remedy: str
+    ) -> None:
+        found = [one for one in problems(tmp_path, self.text(**after)) if one.key == key]
+        assert len(found) == 1
+        assert says in found[0].message
+        assert remedy in found[0].remedy
+
+    def test_one_that_leads_into_a_cycle_is_not_in_it(self, tmp_path: Path) -> None:
+        text = self.text(one="after='two'", two="after='two'", three="after='one'")
+        assert [one.key for one in problems(tmp_path, text)] == ["jobs.two.after"]
+
+
+def test_catch_up_and_scopes(tmp_path: Path) -> None:
+    job = load(tmp_path, LEAST).jobs["insights"]
+    assert (job.catch_up, job.scopes) == ("last", ())
+    text = LEAST.replace("run =", 'catch_up = "all"\nscopes = ["ads_read"]\nrun =')
+    job = load(tmp_path, text).jobs["insights"]
+    assert (job.catch_up, job.scopes) == ("all", ("ads_read",))
+
+
+def test_a_declared_pull_is_read_with_what_its_provider_says(tmp_path: Path) -> None:
+    request = """
+        request = { url = "me/adaccounts", records = "data", cursor = { field = "d", param = "s",
+            start = 2026-01-05 } }
+    """.replace("\n            ", " ")
+    text = FACEBOOK + LEAST.replace('run = "my_package.pulls:insights"', request)
+    job = load(tmp_path, text.replace("account =", 'provider = "facebook"\naccount =')).jobs[
+        "insights"
+    ]
+    assert job.run == ""
+    assert job.request is not None
+    assert job.request.pagination == CursorPages(
+        next="paging.cursors.after", param="after", link="paging.next"
+    )
+    assert job.request.errors
+    assert json.loads(json.dumps(job.request_table)) == {
+        "url": "me/adaccounts",
+        "records": "data",
+        "cursor": {"field": "d", "param": "s", "start": "2026-01-05"},
+    }
+    again = load_pull(
+        job.request_table,
+        catalogue_provider("facebook").api.pull.table,
+        source="config.toml",
+        job="insights",
+    )
+    assert again == job.request
+
+
+def test_a_pull_for_accounts_of_any_provider_knows_none(tmp_path: Path) -> None:
+    text = FACEBOOK + LEAST.replace('run = "my_package.pulls:insights"', 'request = { url = "me" }')
+    pull = load(tmp_path, text).jobs["insights"].request
+    assert pull is not None
+    assert (pull.pagination, pull.errors) == (NoPages(), ())

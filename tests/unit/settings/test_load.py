@@ -186,10 +186,10 @@ def test_paths_are_relative_to_the_file_not_to_here(
 @pytest.mark.parametrize(
     ("content", "message", "remedy"),
     [
-        (b"[vault", "is not TOML: ", "see config.example.toml"),
-        (b"a = 1\na = 2", "is not TOML: ", "see config.example.toml"),
-        (b"client_secret = " + CANARY.encode(), "is not TOML: ", "see config.example.toml"),
-        (b'client_secret = "' + CANARY.encode(), "is not TOML: ", "see config.example.toml"),
+        (b"[vault", "is not TOML: ", "mend that line"),
+        (b"a = 1\na = 2", "is not TOML: ", "mend that line"),
+        (b"client_secret = " + CANARY.encode(), "is not TOML: ", "mend that line"),
+        (b'client_secret = "' + CANARY.encode(), "is not TOML: ", "mend that line"),
         (b'a = "\xff"', "is not UTF-8 text", "save it as UTF-8"),
     ],
 )
@@ -291,6 +291,7 @@ def test_everything_is_told_at_once_with_file_key_and_remedy(tmp_path: Path) -> 
         ("CONNECTOR_DAEMON_SOCKET", "x.sock", lambda s: s.daemon.socket.name),
         ("CONNECTOR_DAEMON_PUBLIC_URL", "https://c.example", lambda s: s.daemon.public_url),
         ("CONNECTOR_DAEMON_HISTORY_KEEP", "7d", lambda s: f"{s.daemon.history_keep / 86_400:g}d"),
+        ("CONNECTOR_DAEMON_RUNS_KEEP", "7d", lambda s: f"{s.daemon.runs_keep / 86_400:g}d"),
         ("CONNECTOR_HTTP_PROXY", "http://p.example", lambda s: s.http.proxy),
         ("CONNECTOR_HTTP_CA_FILE", "ca.pem", lambda s: Path(s.http.ca_file).name),
     ],

@@ -106,7 +106,7 @@ def test_a_table_named_as_an_entry_and_like_another(tmp_path: Path) -> None:
     text = f'[providers.mine]\nlike = "google"\n{CLIENT}'
     provider = load(tmp_path, text).providers["mine"]
     assert provider.title == "Google"
-    assert provider.redirect_uri == "http://127.0.0.1/callback/mine"
+    assert provider.redirect_uri == "http://127.0.0.1:8470/callback/mine"
 
 
 @pytest.mark.parametrize("like", ["facebook", "own"])

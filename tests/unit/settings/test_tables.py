@@ -206,6 +206,14 @@ def test_the_history_of_refreshes(tmp_path: Path, text: str, keep: float) -> Non
     assert load(tmp_path, f"[daemon]\n{text}\n").daemon.history_keep == keep
 
 
+@pytest.mark.parametrize(
+    ("text", "keep"),
+    [("", 90 * 86_400.0), ('runs_keep = "12h"', 43_200.0), ('runs_keep = "0"', 0.0)],
+)
+def test_the_history_of_runs(tmp_path: Path, text: str, keep: float) -> None:
+    assert load(tmp_path, f"[daemon]\n{text}\n").daemon.runs_keep == keep
+
+
 @pytest.mark.parametrize("interval", ["0", "500ms", "2d"])
 def test_an_interval_that_is_too_short_or_too_long(tmp_path: Path, interval: str) -> None:
     found = problem(tmp_path, f'[vault]\naudit_interval = "{interval}"\n')
@@ -239,6 +247,10 @@ def test_where_the_daemon_must_not_listen(
     assert found.key == f"daemon.{key}"
     assert message in found.message
     assert found.remedy
+
+
+def test_the_example_of_a_number_is_a_good_one(tmp_path: Path) -> None:
+    assert problem(tmp_path, '[daemon]\nport = "eight"').remedy == "write port = 8470"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "[::1]", "localhost"])
