@@ -4,11 +4,12 @@ One JSON object a line, both ways, over a pair of sockets that only the two have
 which a run begins may hold a destination's password: it travels here, never in arguments or in the
 environment (CHECKLIST 175).
 
-    parent → child   order · credential · refusal
-    child → parent   credential · progress · log · result
+    parent → child   order · credential · refusal · leave · limit
+    child → parent   credential · progress · log · leave · limit · request · records · result
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 #: A line longer than this is no message of ours.
 LARGEST_MESSAGE: Final = 16 * 1024 * 1024
+#: What a text in a message is cut to, where a user's function has made it (characters). Whoever
+#: shows it hides the secrets in it first, and then shows far less, so that no part of one is left.
+LONGEST_TEXT: Final = 1024 * 1024
 
 
 def encode(message: Mapping[str, object]) -> bytes:
@@ -148,12 +152,17 @@ class ChildChannel:
         self._on_lost = on_lost or end_process_group
         self._reader = connection.makefile("rb")
         self._lock = threading.Lock()
-        self._waiting: dict[int, Future[Credential]] = {}
+        self._waiting: dict[int, Future[Message]] = {}
         self._last_id = 0
+        #: Is told, in the thread that listens, of messages that answer nothing.
+        self.on_message: Callable[[Message], None] = lambda _message: None
 
     def receive_order(self) -> Message:
         """Wait for the order with which the run begins, then listen for answers."""
-        order = decode(self._reader.readline(LARGEST_MESSAGE))
+        line = self._reader.readline(LARGEST_MESSAGE)
+        if not line:  # nobody waits for this process any more
+            self._on_lost()
+        order = decode(line)
         threading.Thread(target=self._listen, name="job channel", daemon=True).start()
         return order
 
@@ -165,39 +174,63 @@ class ChildChannel:
 
     def abandon(self) -> None:
         """Let go of the socket, in a process that was forked off: it is none of its business."""
-        os.close(self._connection.detach())
+        if self._connection.fileno() != -1:  # else whoever forked it had let go of it already
+            os.close(self._connection.detach())
 
     def credential_now(self, account: str, rejected: AccessToken | None) -> Credential:
         """Ask for a credential and wait; see `credential.CredentialSource`."""
-        return self._ask(account, rejected).result()
+        return _credential(self._ask_credential(account, rejected).result())
 
     async def credential(self, account: str, rejected: AccessToken | None) -> Credential:
         """Ask for a credential; see `credential.CredentialSource`."""
-        return await asyncio.wrap_future(self._ask(account, rejected))
+        return _credential(await asyncio.wrap_future(self._ask_credential(account, rejected)))
 
-    def _ask(self, account: str, rejected: AccessToken | None) -> Future[Credential]:
-        future: Future[Credential] = Future()
+    def ask(self, message: Mapping[str, object]) -> Future[Message]:
+        """Send a message that is answered; give what will hold the answer."""
+        future: Future[Message] = Future()
         with self._lock:
             self._last_id += 1
             number = self._last_id
             self._waiting[number] = future
-        value = rejected.value if rejected is not None else None
-        self.send({"type": "credential", "id": number, "account": account, "rejected": value})
+        self.send({**message, "id": number})
         return future
 
+    def _ask_credential(self, account: str, rejected: AccessToken | None) -> Future[Message]:
+        value = rejected.value if rejected is not None else None
+        return self.ask({"type": "credential", "account": account, "rejected": value})
+
     def _listen(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the parent has ended with messages unread
+            self._receive()
+        self._on_lost()
+
+    def _receive(self) -> None:
+        """Take messages until there will be none any more.
+
+        Raises:
+            ConnectionError: the parent has ended.
+        """
         while line := self._reader.readline(LARGEST_MESSAGE):
             message = decode(line)
+            if "id" not in message:
+                self.on_message(message)
+                continue
             with self._lock:
                 future = self._waiting.pop(cast("int", message["id"]))
-            if not future.set_running_or_notify_cancel():
-                continue  # whoever asked has given up
-            body = cast("Message", message["body"])
-            if message["type"] == "credential":
-                future.set_result(load_credential(body))
-            else:
-                future.set_exception(load_error(body))
-        self._on_lost()
+            if future.set_running_or_notify_cancel():  # else whoever asked has given up
+                future.set_result(message)
+
+
+def _credential(answer: Message) -> Credential:
+    """Read the answer to who asked for a credential.
+
+    Raises:
+        ConnectorError: there is none.
+    """
+    body = cast("Message", answer["body"])
+    if answer["type"] == "credential":
+        return load_credential(body)
+    raise load_error(body)
 
 
 def end_process_group() -> None:

@@ -1,154 +1,118 @@
-"""The child process of a run: imports the user's function, calls it, writes what it yields.
+"""The child process of a run: opens the destination, pulls, and reports how it ended.
 
-Started as ``python -P -m connector.jobs.child FD``. It talks to its parent only over the channel,
-and knows no vault, no client secret and no refresh token.
+Started as ``python -P -m connector.jobs.child FD``, or forked (`fork_template`). It talks to its
+parent only over the channel, and knows no vault, no client secret and no refresh token.
 """
 
 import asyncio
 import contextlib
-import inspect
-import json
 import logging
 import os
 import socket
-import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Final, cast
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn, cast
 
 from connector.errors import ConnectorError
-from connector.jobs.channel import ChildChannel, Message
-from connector.jobs.context import JobContext
-from connector.jobs.cursor import UNMOVED
-from connector.jobs.destination import Destination, open_destination
-from connector.jobs.records import UnusableRecord, take_record
-from connector.jobs.user_module import describe_failure, load_function
+from connector.jobs.channel import LONGEST_TEXT, ChildChannel, Message
+from connector.jobs.context import JobContext, JobWindow
+from connector.jobs.destinations.destination import DestinationFailed, open_destination
+from connector.jobs.destinations.records import UnusableRecord
+from connector.jobs.destinations.rejecting import RecordsRejected
+from connector.jobs.destinations.stream import Overtaken, State, Stream
+from connector.jobs.function import FunctionPull
+from connector.jobs.held_credentials import HeldCredentials
+from connector.jobs.preview import Enough, PreviewWriter
+from connector.jobs.pull.failure import PullFailed
+from connector.jobs.user_module import describe_failure
+from connector.jobs.writing import Writer
 from connector.log import quiet_libraries
-from connector.resource import make_auth
-
-#: Records that are yielded one by one are committed in batches of this size.
-BATCH_SIZE: Final = 1000
-#: A request of a job may take this long (seconds) unless the function says otherwise.
-REQUEST_TIMEOUT: Final = 60.0
 
 
-class DestinationFailed(Exception):
-    """Records could not be written; nothing of the batch was."""
-
-
-class Pull:
-    """One run in this process.
-
-    Args:
-        order: what to run.
-        channel: to the parent.
+def open_writer(order: Message, channel: ChildChannel) -> Writer:
+    """Open the destination of an order.
 
     Raises:
-        DestinationFailed: the destination cannot be opened.
+        DestinationFailed: it cannot be opened.
+        Overtaken: the run was taken over by another process.
     """
+    key = tuple(cast("list[str]", order["key"]))
+    if order["preview"]:
+        begin = State(cursor=order["since"]) if order["request"] is None else State()
+        return PreviewWriter(cast("int", order["preview"]), channel.send, key, begin)
+    stream = Stream(
+        job=cast("str", order["job"]),
+        account=cast("str", order["account"]),
+        account_id=cast("str", order["account_id"]),
+        lane=cast("str", order["lane"]),
+        run_id=cast("str", order["run_id"]),
+        attempt=cast("int", order["attempt"]),
+    )
+    destination = open_destination(
+        cast("str", order["destination"]),
+        table=cast("str", order["table"]),
+        key=key if order["mode"] == "merge" else (),
+        stream=stream,
+        columns=cast("Mapping[str, str]", order["columns"]),
+    )
+    since = order["since"]
+    # of a declared pull it is a begin, and no cursor
+    is_anew = since is not None and not stream.lane and order["request"] is None
+    return Writer(
+        destination,
+        channel.send,
+        State(cursor=since) if is_anew else None,
+        key=key,
+        max_rejected=cast("int", order["max_rejected"]),
+    )
 
-    def __init__(self, order: Message, channel: ChildChannel) -> None:
-        self._order = order
-        self._channel = channel
-        self._key = tuple(cast("list[str]", order["key"]))
-        with _destination_failures():
-            self._destination: Destination = open_destination(
-                cast("str", order["destination"]),
-                table=cast("str", order["table"]),
-                key=self._key,
-                job=cast("str", order["job"]),
-                account=cast("str", order["account"]),
-                account_id=cast("str", order["account_id"]),
-            )
-            cursor = self._destination.cursor()
-        since = order["since"]
-        self.context = JobContext(
-            job=cast("str", order["job"]),
-            account=cast("str", order["account"]),
-            run_id=cast("str", order["run_id"]),
-            cursor=cursor if since is None else since,
-            options=cast("Mapping[str, object]", order["options"]),
-            logger=_logger(channel),
-        )
-        self._committed_cursor = _cursor_text(self.context.cursor)
-        self._pending: list[Mapping[str, object]] = []
-        self.records = 0
-        self.batches = 0
 
-    async def run(self) -> None:
-        """Call the function and write what it yields."""
-        import httpx2  # 100 ms; the destination is open by now
+async def pull(order: Message, writer: Writer, channel: ChildChannel) -> None:
+    """Do what an order says."""
+    if order["request"] is not None:
+        from connector.jobs.pull.declared import run_declared
 
-        function = load_function(
-            cast("str", self._order["run"]), cast("str", self._order["folder"])
-        )
-        account = self.context.account
-        auth = make_auth(account, self._channel)
-        base_url = cast("str", self._order["base_url"] or "")
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            async with httpx2.AsyncClient(
-                auth=auth, base_url=base_url, timeout=REQUEST_TIMEOUT
-            ) as api:
-                await self._take(function(api, self.context))
-        else:
-            with httpx2.Client(auth=auth, base_url=base_url, timeout=REQUEST_TIMEOUT) as api:
-                await self._take(function(api, self.context))
-        self._commit()
+        await run_declared(order, writer, channel, make_logger(channel))
+        return
 
-    def close(self) -> None:
-        """Close the destination."""
-        self._destination.close()
+    def tell(done: float, text: str) -> None:
+        writer.place = {"done": done, "text": text}
 
-    async def _take(self, result: object) -> None:
-        """Take records from whatever the function gives: a generator, a list, or nothing."""
-        if inspect.isawaitable(result):
-            result = await result
-        if result is None:
-            return
-        if isinstance(result, AsyncIterator):
-            async for item in result:
-                self._add(item)
-        elif isinstance(result, Iterable) and not isinstance(result, (str, bytes, Mapping)):
-            for item in result:
-                self._add(item)
-        else:
-            raise UnusableRecord(f"the function gave {type(result).__name__}, not records")
+    log = make_logger(channel)
+    since, until = cast("str | None", order["since"]), cast("str | None", order["until"])
+    is_window = bool(order["lane"]) and since is not None
+    context = JobContext(
+        job=cast("str", order["job"]),
+        account=cast("str", order["account"]),
+        run_id=cast("str", order["run_id"]),
+        cursor=writer.state.cursor,
+        checkpoint=own_checkpoint(writer.state.checkpoint, log),
+        window=JobWindow(since=str(since), until=until) if is_window else None,
+        due_at=cast("float | None", order["due_at"]),
+        options=cast("Mapping[str, object]", order["options"]),
+        logger=log,
+        _tell=tell,
+    )
+    function = FunctionPull(context, writer, tuple(cast("list[str]", order["key"])))
+    folder = Path(cast("str", order["folder"]))
+    await function.run(cast("str", order["run"]), folder, order, HeldCredentials(channel))
 
-    def _add(self, item: object) -> None:
-        """Take one record, or a batch of them, which is committed at once."""
-        if isinstance(item, Mapping):
-            self._pending.append(self._taken(item))
-            if len(self._pending) >= BATCH_SIZE:
-                self._commit()
-            return
-        if not isinstance(item, Iterable) or isinstance(item, (str, bytes)):
-            raise UnusableRecord(f"the function yielded {type(item).__name__}, not a record")
-        self._pending.extend(self._taken(record) for record in item)
-        self._commit()
 
-    def _taken(self, record: object) -> Mapping[str, object]:
-        return take_record(record, self._key, self.records + len(self._pending) + 1)
+def own_checkpoint(checkpoint: object, log: logging.Logger) -> object:
+    """Give the checkpoint that a function begins at: not that of a pull whose place it takes.
 
-    def _commit(self) -> None:
-        cursor = _cursor_text(self.context.cursor)  # as it is now: it may be changed in place
-        is_moved = cursor != self._committed_cursor
-        if not self._pending and not is_moved:
-            return
-        with _destination_failures():
-            self._destination.commit(self._pending, self.context.cursor if is_moved else UNMOVED)
-        self._committed_cursor = cursor
-        self.records += len(self._pending)
-        self.batches += 1
-        self._pending = []
-        self._channel.send({"type": "progress", **self.committed()})
+    Args:
+        checkpoint: as it was committed.
+        log: of the run.
+    """
+    from connector.jobs.pull.place import is_place
 
-    def committed(self) -> Message:
-        """Give what has been committed so far."""
-        return {
-            "records": self.records,
-            "batches": self.batches,
-            "cursor": json.loads(self._committed_cursor),
-        }
+    if not is_place(checkpoint):
+        return checkpoint
+    log.warning("the run begins without the checkpoint that is there: it is a declared pull's")
+    return None
 
 
 class _ChannelHandler(logging.Handler):
@@ -160,14 +124,15 @@ class _ChannelHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = self.format(record)
-        except (TypeError, ValueError):  # a user's log line does not end a user's run
+            text = self.format(record)[:LONGEST_TEXT]
+        except Exception:  # noqa: BLE001 - a user's log line does not end a user's run
             self.handleError(record)
             return
         self._channel.send({"type": "log", "level": record.levelno, "message": text})
 
 
-def _logger(channel: ChildChannel) -> logging.Logger:
+def make_logger(channel: ChildChannel) -> logging.Logger:
+    """Make the logger of a run: its lines go to the parent."""
     quiet_libraries()
     logger = logging.getLogger("job")
     logger.setLevel(logging.DEBUG)
@@ -176,56 +141,77 @@ def _logger(channel: ChildChannel) -> logging.Logger:
     return logger
 
 
-@contextlib.contextmanager
-def _destination_failures() -> Iterator[None]:
-    """Tell failures of the destination from those of the user's function."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        raise DestinationFailed(f"{type(error).__name__}: {error}") from error
-
-
-def _explain(error: Exception, folder: str) -> tuple[str, str]:
+def explain(error: BaseException, folder: str) -> tuple[str, str]:
     """Give the kind of a failure and its explanation; a user's bug with the line it happened on."""
     if isinstance(error, ConnectorError):
         return type(error).__name__, str(error)
+    if isinstance(error, PullFailed):
+        return "Pull", str(error)
     if isinstance(error, UnusableRecord):
         return "UnusableRecord", str(error)
+    if isinstance(error, RecordsRejected):
+        return "Rejected", str(error)
     if isinstance(error, DestinationFailed):
         return "Destination", str(error)
+    if isinstance(error, Overtaken):
+        return "Overtaken", str(error)
     return "Callable", describe_failure(error, folder)
 
 
-def _cursor_text(cursor: object) -> str:
-    """Write a cursor as JSON, to tell whether it has moved.
+def settle(order: Message) -> None:
+    """Have the environment and the working directory that an order says."""
+    os.environ.clear()
+    os.environ.update(cast("dict[str, str]", order["environment"]))
+    time.tzset()
+    os.chdir(cast("str", order["folder"]))
 
-    Raises:
-        UnusableRecord: it has no such form.
+
+def main(descriptor: int) -> None:
+    """Run one order and report its result.
+
+    Args:
+        descriptor: of the channel.
     """
-    try:
-        return json.dumps(cursor, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UnusableRecord(f"the cursor cannot be written as JSON: {error}") from None
-
-
-def main() -> None:
-    """Run one order and report its result."""
-    channel = ChildChannel(socket.socket(fileno=int(sys.argv[1])))
+    channel = ChildChannel(socket.socket(fileno=descriptor))
     os.register_at_fork(after_in_child=channel.abandon)
     order = channel.receive_order()
-    pull: Pull | None = None
+    process = os.getpid()
+    writer: Writer | None = None
     result: Message = {"type": "result", "kind": None, "error": None}
     result |= {"records": 0, "batches": 0, "cursor": None}
     try:
-        pull = Pull(order, channel)
-        asyncio.run(pull.run())
-    except Exception as error:  # noqa: BLE001 - whatever a user's function raises ends the run
-        result["kind"], result["error"] = _explain(error, cast("str", order["folder"]))
-    if pull is not None:
-        result |= pull.committed()
-        pull.close()
+        settle(order)
+        writer = open_writer(order, channel)
+        with contextlib.suppress(Enough):
+            asyncio.run(pull(order, writer, channel))
+    except BaseException as error:  # noqa: BLE001 - whatever a user's function raises ends the run
+        if os.getpid() != process:
+            _leave_fork(error)
+        result["kind"], result["error"] = explain(error, cast("str", order["folder"]))
+    if writer is not None:
+        result |= writer.committed()
+        try:
+            writer.close()
+        except DestinationFailed as error:  # what was committed stays so: it is passed on later
+            if result["kind"] is None:
+                result["kind"], result["error"] = explain(error, cast("str", order["folder"]))
     channel.send(result)
 
 
+def _leave_fork(error: BaseException) -> NoReturn:
+    """End a process that a function has forked off and not ended: the run is its parent's.
+
+    Nothing is closed: what is open belongs to the run.
+    """
+    status = error.code if isinstance(error, SystemExit) else os.EX_SOFTWARE
+    if not isinstance(error, SystemExit):
+        text = describe_failure(error, "")
+        sys.stderr.write(f"a process that was forked off came back into its run: {text}\n")
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
+
+
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))

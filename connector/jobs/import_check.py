@@ -33,7 +33,7 @@ def import_failure(
         hidden_variables: environment variables that the child does not get.
         deadline: seconds.
     """
-    from connector.jobs.callable import OWN_VARIABLES
+    from connector.jobs.child_run import OWN_VARIABLES
 
     hidden = hidden_variables | OWN_VARIABLES
     environment = {name: value for name, value in os.environ.items() if name not in hidden}

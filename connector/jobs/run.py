@@ -1,40 +1,43 @@
-"""One run of a job for one account: claim the slot, run the function, write down how it ended."""
+"""One run of a job for one account: claim it, run the function, write down how it ended.
+
+While it goes on its owner says so, with how far it is. An owner that finds its run taken over kills
+its child and writes nothing.
+"""
 
 import asyncio
+import json
 import logging
+import sys
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from connector.account import Account
 from connector.credential import CredentialSource
-from connector.errors import TemporarilyUnavailable, UnknownAccount
-from connector.jobs.callable import CallableRun
-from connector.jobs.order import Order, Result
+from connector.errors import ConnectorError, TemporarilyUnavailable, UnknownAccount
+from connector.jobs.channel import Message
+from connector.jobs.child_run import ChildRun
+from connector.jobs.end_writer import End, EndWriter, selects
+from connector.jobs.endings import TAKEN_OVER, RunEnding, ending_of, failed_by, summed
+from connector.jobs.fork_server import ForkServer
+from connector.jobs.granted import refusal_of
+from connector.jobs.order import Asked, Result
+from connector.jobs.ordering import OrderSettings, deadline_of, order_of
+from connector.jobs.owning import to_its_end, until_taken_over
+from connector.jobs.run_credentials import RunCredentials
+from connector.jobs.run_figures import UnderWay
+from connector.jobs.run_log import RunLog
+from connector.jobs.shared_limits import SharedLimits
 from connector.settings import JobSettings
+from connector.settings.values import HttpSettings
 from connector.store.accounts import AccountStore
-from connector.store.runs import Ending, Outcome, Run, RunStore
+from connector.store.run_rows import Run
+from connector.store.runs import RunStore
+
+__all__ = ["JobRunner", "Observer", "RunEnding"]
 
 logger = logging.getLogger(__name__)
-
-#: How a failure of the child is written in the history; anything else is ``failed``.
-_OUTCOMES: Final[dict[str | None, Outcome]] = {
-    None: "succeeded",
-    "ConsentRequired": "consent_required",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnding(Ending):
-    """How a run ended, for whoever asked for it.
-
-    Attributes:
-        kind: of the failure: the name of an error of ours, or another word; None: it succeeded.
-    """
-
-    kind: str | None = None
-
 
 #: Is told of a run that has ended, how, and after how many seconds.
 Observer = Callable[[Run, RunEnding, float], None]
@@ -68,15 +71,23 @@ class JobRunner:
         self._credentials = credentials
         self._folder = folder
         self.hidden_variables = hidden_variables
-        self._owner = owner
+        self.owner = owner
         self._now = now
         self.running: dict[str, int] = {}  # by job, in this process
-        self._unwritten: dict[str, tuple[Run, Ending, float]] = {}
-        self._under_way: dict[str, Result] = {}
+        self.ends = EndWriter(accounts, runs)
+        self._under_way: dict[str, UnderWay] = {}
         self._observers: list[Observer] = []
+        self.http: HttpSettings | None = None  # may be replaced
+        self._limits = SharedLimits(runs.limits, now=now)
+        self.fork_server = ForkServer() if sys.platform == "linux" else None  # may be replaced
 
-    def progress(self, run_id: str) -> Result | None:
-        """Give what a run that is under way in this process has committed so far."""
+    def close(self) -> None:
+        """Start no more runs."""
+        if self.fork_server is not None:
+            self.fork_server.close()
+
+    def progress(self, run_id: str) -> UnderWay | None:
+        """Give what is known of a run that is under way in this process."""
         return self._under_way.get(run_id)
 
     def tell_to(self, observer: Observer) -> None:
@@ -85,11 +96,7 @@ class JobRunner:
 
     async def accounts_of(self, job: JobSettings) -> list[Account]:
         """Give the accounts that a job selects, whatever their state."""
-        return [
-            account
-            for account in await self._accounts.all()
-            if job.accounts.matches(account.name) and job.provider in {None, account.provider}
-        ]
+        return [account for account in await self._accounts.all() if selects(job, account)]
 
     async def require_account(self, job: JobSettings, name: str) -> Account:
         """Give one account that a job selects.
@@ -109,16 +116,19 @@ class JobRunner:
         *,
         due_at: float | None,
         since: object = None,
+        until: str | None = None,
         on_claim: Callable[[Run], None] | None = None,
         on_progress: Callable[[Result], None] | None = None,
     ) -> RunEnding | None:
-        """Run a job for one account.
+        """Run a job for one account, here and now.
 
         Args:
             job: which one.
             account: the account's name.
             due_at: the slot; None where a person asks for it.
             since: replaces the cursor, where a person asked for it.
+            until: the end of the time that begins there: it is pulled in a lane of its own, beside
+                the schedule and its cursor.
             on_claim: told when nobody else can have this run.
             on_progress: told after each commit.
 
@@ -129,40 +139,123 @@ class JobRunner:
             TemporarilyUnavailable: the store cannot be had.
             UnknownAccount: it was removed or renamed meanwhile.
         """
-        await self._write_endings()
-        account_id = (await self._accounts.require(account)).id
+        await self.write_endings()
+        await self._accounts.require(account)
+        lane = f"{since}/{until}" if until is not None else ""
         run = await self.runs.claim(
             job.name,
             account,
             due_at,
-            owner=self._owner,
+            owner=self.owner,
             now=self._now(),
-            deadline=job.deadline,
+            deadline=deadline_of(job, lane),
+            lane=lane,
         )
         if run is None:
             return None
+        asked = Asked(since=since, until=until)
+        return await self._execute(job, run, asked, on_claim=on_claim, on_progress=on_progress)
+
+    async def execute(self, job: JobSettings, run: Run) -> RunEnding:
+        """Execute a run of a job that was taken from the queue; tells how it ended."""
+        since = json.loads(run.wish).get("since") if run.wish else None
+        return await self._execute(job, run, Asked(since=since))
+
+    async def _execute(
+        self,
+        job: JobSettings,
+        run: Run,
+        asked: Asked,
+        *,
+        on_claim: Callable[[Run], None] | None = None,
+        on_progress: Callable[[Result], None] | None = None,
+    ) -> RunEnding:
+        """Run a child, and write down how it ended, unless somebody has taken the run over."""
         self.running[job.name] = self.running.get(job.name, 0) + 1
         logger.info("run started", extra=self._fields(run, "run.started"))
-        child = CallableRun(
-            self._order(job, run, account_id, since), self._credentials, on_progress
-        )
         ending = RunEnding(outcome="failed", error="a bug of Connector's", kind="Bug")
-        self._under_way[run.id] = child.result
+        self._under_way[run.id] = here = UnderWay(time.monotonic, on_progress)
+        log = RunLog(self.runs.logs, run, self._now)
+        is_ours, goes_back = True, False
         try:
             if on_claim is not None:
                 on_claim(run)
-            ending = _ending(await child.run())
+            account = await self._accounts.require(run.account)
+            if (refusal := refusal_of(job, account)) is not None:
+                ending = refusal
+            else:
+                settings = OrderSettings(self._folder, self.hidden_variables, self.http)
+                order = order_of(job, account, run, asked, settings)
+                child = ChildRun(
+                    order,
+                    RunCredentials(self._credentials, self._accounts, account.id),
+                    here.note,
+                    fork_server=self.fork_server,
+                    limits=self._limits.ledger,
+                    on_line=log.add,
+                )
+                here.result = child.result
+                async with self._limits.of_run(order):
+                    told = await until_taken_over(self.runs.queue, run, child, here, log)
+                is_ours = told is not None
+                ending = TAKEN_OVER if told is None else ending_of(told)
+        except ConnectorError as error:
+            ending, goes_back = failed_by(error), isinstance(error, TemporarilyUnavailable)
         except asyncio.CancelledError:
-            ending = _ending(child.result, interruption="the process was stopped")
+            ending, goes_back = ending_of(here.result, interruption="the process was stopped"), True
             raise
         finally:
             del self._under_way[run.id]
-            await asyncio.shield(self._finish(run, ending))
+            goes_back = goes_back and run.queued_at is not None
+            end = End(run=run, ending=ending, at=self._now(), log=log, goes_back=goes_back)
+            await to_its_end(self._finish(end, ending, is_ours=is_ours))
         return ending
 
-    async def _finish(self, run: Run, ending: RunEnding) -> None:
-        """Write down how a run ended; where the store is away, before the next run begins."""
+    async def preview(
+        self,
+        job: JobSettings,
+        account: Account,
+        limit: int,
+        *,
+        since: object = None,
+        on_message: Callable[[Message], None],
+    ) -> Result:
+        """Pull the first records of a job for one account; nothing is written, no state moves.
+
+        Args:
+            job: which one.
+            account: which one.
+            limit: how many records.
+            since: where to begin.
+            on_message: takes what comes: ``request`` (its method, its URL) and ``records`` (lines
+                of JSON); no token is in it.
+        """
+        settings = OrderSettings(self._folder, self.hidden_variables, self.http)
+        order = order_of(job, account, None, Asked(since=since), settings, preview=limit)
+        child = ChildRun(
+            order,
+            RunCredentials(self._credentials, self._accounts, account.id),
+            fork_server=self.fork_server,
+            limits=self._limits.ledger,
+            on_preview=on_message,
+        )
+        async with self._limits.of_run(order):
+            return await child.run()
+
+    async def _finish(self, end: End, ending: RunEnding, *, is_ours: bool) -> None:
+        """Write down how a run ended; where the store is away, before the next run begins.
+
+        Args:
+            end: of a run.
+            ending: likewise, for observers.
+            is_ours: nobody has taken it over, as far as we know.
+        """
+        run = end.run
         level = logging.INFO if ending.outcome == "succeeded" else logging.WARNING
+        self.running[run.job] -= 1
+        if not is_ours:
+            logger.warning(ending.error, extra=self._fields(run, "run.taken_over"))
+            return
         logger.log(
             level,
             ending.error or "run finished",
@@ -170,54 +263,29 @@ class JobRunner:
                 **self._fields(run, "run.finished"),
                 "outcome": ending.outcome,
                 "records": ending.records,
-                "seconds": round(self._now() - run.started_at, 2),
+                "seconds": round(end.at - run.started_at, 2),
             },
         )
-        self.running[run.job] -= 1
+        noted = ending
+        if ending.rejected:
+            extra = {**self._fields(run, "job.rejected"), "count": ending.rejected}
+            logger.warning(ending.told_rejected, extra=extra)
+            noted = replace(ending, error=ending.error or ending.told_rejected)
         for observer in self._observers:
-            observer(run, ending, max(0.0, self._now() - run.started_at))
-        self._unwritten[run.id] = (run, ending, self._now())
+            observer(run, ending, max(0.0, end.at - run.started_at))
         try:
-            await self._write_endings()
+            await self.ends.write(replace(end, ending=summed(run, noted)))
         except TemporarilyUnavailable as error:
             logger.warning(str(error), extra=self._fields(run, "run.not_noted"))
 
-    async def _write_endings(self) -> None:
-        for run, ending, at in list(self._unwritten.values()):
-            await self.runs.finish(run, ending, now=at)
-            self._unwritten.pop(run.id, None)
+    async def write_endings(self) -> None:
+        """Write how runs ended that could not be written then.
 
-    def _order(self, job: JobSettings, run: Run, account_id: str, since: object) -> Order:
-        return Order(
-            run=job.run,
-            folder=self._folder,
-            job=job.name,
-            account=run.account,
-            account_id=account_id,
-            run_id=run.id,
-            destination=job.destination.url,
-            table=job.destination.table,
-            key=job.destination.key,
-            since=since,
-            options=job.options,
-            deadline=job.deadline,
-            hidden_variables=self.hidden_variables,
-        )
+        Raises:
+            TemporarilyUnavailable: the store cannot be had.
+        """
+        await self.ends.write_all()
 
     def _fields(self, run: Run, action: str) -> dict[str, object]:
-        return {"action": action, "job": run.job, "account": run.account, "run": run.id}
-
-
-def _ending(result: Result, *, interruption: str | None = None) -> RunEnding:
-    """Give what is written of a child's result; its error in one line, as lists show it."""
-    told = interruption or result.error
-    outcome = _OUTCOMES.get(result.kind, "failed")
-    return RunEnding(
-        kind=result.kind,
-        outcome="interrupted" if interruption else outcome,
-        records=result.records,
-        batches=result.batches,
-        tokens=result.tokens,
-        error=None if told is None else " ".join(told.split()),
-        cursor=result.cursor,
-    )
+        of_run = {"account": run.account, "run": run.id, "attempt": run.attempt}
+        return {"action": action, "job": run.job} | of_run

@@ -1,30 +1,26 @@
-"""The timer: starts the runs of jobs that are due.
+"""The timer: puts the runs of jobs that are due into the queue.
 
 APScheduler keeps the time, with its store in memory, made anew from the configuration at each
 start. On purpose: ``misfire_grace_time`` None (a late fire still counts), ``coalesce`` (many missed
-fires are one), ``max_instances`` 1 (a fire only starts runs and returns). Jitter delays a run's
-start and never its due time, so that the slot is the same for every daemon.
+fires are one), ``max_instances`` 1 (a fire only queues runs and returns). Every daemon keeps time:
+the slot is the same for all, and is there once.
 
 It waits for a due time on the monotonic clock, which knows neither of a suspend nor of a wall clock
 that is set: so the timer looks at both clocks every few seconds.
 """
 
 import asyncio
-import functools
 import logging
-import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from connector.account import Account, Active
-from connector.errors import ConnectorError
-from connector.jobs.places import Places
 from connector.jobs.run import JobRunner
+from connector.jobs.slots import PutSlot, Slots
 from connector.schedule import Schedule
 from connector.settings import JobSettings
 
@@ -55,13 +51,13 @@ class SlotTrigger(BaseTrigger):  # type: ignore[misc]
 
 
 class Timer:
-    """Starts runs when they are due.
+    """Queues runs when they are due.
 
     Args:
         jobs: of the configuration.
-        runner: runs them.
+        runner: knows their accounts.
+        put: queues the runs of one slot.
         now: gives seconds since the epoch.
-        sleep: waits out a run's share of the jitter.
         monotonic: gives seconds of a clock that nobody sets.
     """
 
@@ -69,23 +65,20 @@ class Timer:
         self,
         jobs: Mapping[str, JobSettings],
         runner: JobRunner,
+        put: PutSlot,
         *,
         now: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._jobs = jobs
-        self._runner = runner
+        self._slots = Slots(jobs, runner, put, runner.runs.marks, now=now)
         self._now = now
-        self._sleep = sleep
         self._monotonic = monotonic
         self._looked_at = monotonic()
         self._offset = 0.0  # of the wall clock to the monotonic one
         self._watch: asyncio.Task[None] | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._due: dict[str, float] = {}
-        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._places = Places()
+        self._done: dict[str, float] = {}  # by job: what was due up to then was put
 
     def start(self) -> None:
         """Begin to keep time."""
@@ -99,28 +92,27 @@ class Timer:
     def replace(self, jobs: Mapping[str, JobSettings]) -> None:
         """Keep time for other jobs.
 
-        A run under way goes on with what it began with; one that still waits for its place begins
-        with what is in force then, or not at all. A schedule that stays keeps its next due time.
+        A schedule that stays keeps its next due time.
         """
         before = dict(self._scheduled_by_name())
-        self._jobs = jobs
+        self._jobs = self._slots.jobs = jobs
         after = dict(self._scheduled_by_name())
         for name, schedule in before.items():
             if schedule != after.get(name):
-                del self._due[name]
+                del self._done[name]
                 self._scheduler.remove_job(name)
         for name, schedule in after.items():
             if before.get(name) != schedule:
                 self._add(jobs[name], schedule)
 
     async def aclose(self) -> None:
-        """Start no more runs, and stop those under way; they are resumed at their cursor."""
+        """Keep time no more."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        tasks = [*self._running.values(), *filter(None, [self._watch])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        await self._slots.aclose()
 
     def is_well(self) -> bool:
         """Tell whether it keeps time."""
@@ -131,8 +123,8 @@ class Timer:
     def look(self) -> None:
         """Look at the clocks: start what is due by now, and wait anew where the wall clock was set.
 
-        Where it went forward, or the machine was suspended, a due time that has passed still counts
-        (once, see `Schedule.latest_due`). Where it went back, the next due time is an earlier one;
+        Where it went forward, or the machine was suspended, due times that have passed were missed
+        (see `jobs.slots`). Where it went back, the next due time is an earlier one;
         a slot that was run before is run no second time.
         """
         self._looked_at = self._monotonic()
@@ -143,19 +135,19 @@ class Timer:
             logger.warning("the wall clock was set, or the machine was suspended", extra=extra)
         if drift < -LARGEST_DRIFT:
             for job, schedule in self._scheduled():
-                due_at = schedule.next_after(self._now())
-                self._due[job.name] = due_at
-                moment = datetime.fromtimestamp(due_at, UTC)
+                self._done[job.name] = self._now()
+                moment = datetime.fromtimestamp(schedule.next_after(self._now()), UTC)
                 self._scheduler.modify_job(job.name, next_run_time=moment)
         self._scheduler.wakeup()
 
     async def _watch_clocks(self) -> None:
         while True:
+            await self._slots.catch_up()
             await asyncio.sleep(LOOK_INTERVAL)
             self.look()
 
     def _add(self, job: JobSettings, schedule: Schedule) -> None:
-        self._due[job.name] = schedule.next_after(self._now())
+        self._done[job.name] = self._now()
         self._scheduler.add_job(
             self._fire,
             SlotTrigger(schedule),
@@ -177,51 +169,16 @@ class Timer:
                 yield job, job.schedule
 
     async def _fire(self, job: JobSettings, schedule: Schedule) -> None:
-        """Start the runs of one slot, one for each active account."""
+        """Queue the runs of one slot, one for each active account."""
         present = self._jobs.get(job.name)
         if present is None or present.schedule != schedule:
             return  # it was exchanged since this was due
-        job = present
-        due_at = schedule.latest_due(self._due[job.name], self._now())
-        self._due[job.name] = due_at
+        first = schedule.next_after(self._done[job.name])
+        if first > self._now() + LARGEST_DRIFT:
+            return  # what this was for was put by the fire before
+        self._done[job.name] = schedule.latest_due(first, self._now())
         try:
-            if job.name in await self._runner.runs.paused():
-                return
-            accounts = await self._runner.accounts_of(job)
-        except ConnectorError as error:
-            logger.warning(str(error), extra={"action": "job.not_started", "job": job.name})
-            return
-        for account in accounts:
-            if not isinstance(account.state, Active):
-                continue
-            place = (job.name, account.name)
-            if place in self._running:
-                logger.warning(
-                    "the run before is still under way; this one is left out",
-                    extra={"action": "run.skipped", "job": job.name, "account": account.name},
-                )
-                continue
-            task = asyncio.create_task(self._run(job, account, due_at))
-            self._running[place] = task
-            task.add_done_callback(functools.partial(self._land, place))
-
-    def _land(self, place: tuple[str, str], task: asyncio.Task[None]) -> None:
-        del self._running[place]
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            job, account = place
-            extra = {"action": "run.failed", "job": job, "account": account}
-            logger.error("a run failed by a bug", exc_info=error, extra=extra)
-
-    async def _run(self, job: JobSettings, account: Account, due_at: float) -> None:
-        if job.jitter:
-            await self._sleep(random.uniform(0, job.jitter))  # noqa: S311 - spreads load
-        async with self._places.take(job.name, account.provider):
-            present = self._jobs.get(job.name)
-            if present is None:
-                return  # it was removed while this waited
-            try:
-                await self._runner.run(present, account.name, due_at=due_at)
-            except ConnectorError as error:
-                extra = {"action": "run.failed", "job": job.name, "account": account.name}
-                logger.warning(str(error), extra=extra)
+            await self._slots.put_due(present, schedule, first)
+        except Exception:  # the next slot is tried all the same
+            extra = {"action": "job.bug", "job": job.name}
+            logger.exception("a slot could not be queued by a bug", extra=extra)

@@ -11,6 +11,8 @@ from typing import Any
 
 from connector.account_name import parse_glob
 from connector.credential import CredentialSource
+from connector.jobs.places import Limits
+from connector.jobs.queue import RunQueue
 from connector.jobs.run import JobRunner
 from connector.runtime import Runtime, RuntimeCredentials
 from connector.settings import DestinationSettings, JobSettings
@@ -24,6 +26,7 @@ class Jobs:
     def __init__(self, bench: Workbench, runtime: Runtime) -> None:
         self.bench = bench
         self.runtime = runtime
+        self._runners: list[JobRunner] = []
         self.runner = self.make_runner(RuntimeCredentials(runtime))
 
     def make_runner(self, credentials: CredentialSource, **changes: Any) -> JobRunner:
@@ -37,7 +40,24 @@ class Jobs:
             "owner": self.runtime.owner,
             "now": self.bench.clock.now,
         }
-        return JobRunner(**values | changes)
+        runner = JobRunner(**values | changes)
+        self._runners.append(runner)
+        return runner
+
+    def close(self) -> None:
+        """Close what it has made."""
+        for runner in self._runners:
+            runner.close()
+
+    def make_queue(self, *jobs: JobSettings, runner: JobRunner | None = None) -> RunQueue:
+        """Make a queue that takes runs of some jobs, or of those of the configuration."""
+        by_name = {job.name: job for job in jobs} or self.runtime.settings.jobs
+        return RunQueue(
+            runner or self.runner,
+            by_name,
+            Limits.of(self.runtime.settings),
+            now=self.bench.clock.now,
+        )
 
     def write(self, code: str, module: str = "pulls") -> None:
         """Write a module of the user's."""
@@ -81,10 +101,10 @@ class Jobs:
             return connection.execute(query).fetchall()
 
     def cursor(self) -> object:
-        """Read the cursor's text."""
+        """Read the cursor's text; None where none was committed."""
         with closing(sqlite3.connect(self.bench.folder / "ads.db")) as connection:
             row = connection.execute("SELECT cursor FROM _connector_cursor").fetchone()
-        return None if row is None else row[0]
+        return None if row in {None, ("null",)} else row[0]
 
 
 def is_running(pid: int) -> bool:

@@ -1,6 +1,7 @@
 """A workbench with an account, and what runs jobs for it."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,5 +25,6 @@ async def runtime(bench: Workbench) -> AsyncIterator[Runtime]:
 
 
 @pytest.fixture
-def jobs(bench: Workbench, runtime: Runtime) -> Jobs:
-    return Jobs(bench, runtime)
+def jobs(bench: Workbench, runtime: Runtime) -> Iterator[Jobs]:
+    with closing(Jobs(bench, runtime)) as made:
+        yield made

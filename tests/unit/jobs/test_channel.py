@@ -132,6 +132,13 @@ class TestChild:
         asking.join()
         assert answers == [CREDENTIAL]
 
+    def test_ends_with_a_parent_that_has_left_messages_unread(self, parent: Parent) -> None:
+        parent.socket.sendall(encode({"type": "order"}))
+        parent.child.receive_order()
+        parent.child.send({"type": "progress"})
+        parent.close()
+        assert parent.lost.wait(10)
+
     async def test_answers_find_who_asked(self, parent: Parent) -> None:
         parent.socket.sendall(encode({"type": "order"}))
         parent.child.receive_order()
@@ -164,6 +171,8 @@ class TestChild:
 
     def test_a_process_that_was_forked_off_lets_go_of_it(self) -> None:
         ours, theirs = socket.socketpair()
-        ChildChannel(theirs, on_lost=lambda: None).abandon()
+        channel = ChildChannel(theirs, on_lost=lambda: None)
+        channel.abandon()
         assert theirs.fileno() == -1
+        channel.abandon()  # in a process that it has forked in turn
         ours.close()

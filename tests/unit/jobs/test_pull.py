@@ -18,8 +18,14 @@ import pytest
 
 from connector import errors
 from connector.jobs.channel import ChildChannel, Message
-from connector.jobs.child import BATCH_SIZE, DestinationFailed, Pull, _explain
-from connector.jobs.records import UnusableRecord
+from connector.jobs.child import explain, open_writer, pull
+from connector.jobs.destinations.destination import DestinationFailed
+from connector.jobs.destinations.records import UnusableRecord
+from connector.jobs.destinations.rejecting import RecordsRejected
+from connector.jobs.destinations.stream import State
+from connector.jobs.newest import Newest
+from connector.jobs.writing import BATCH_SIZE, Writer
+from tests.unit.jobs.orders import an_order
 
 
 class Child:
@@ -30,34 +36,23 @@ class Child:
         self.parent, theirs = socket.socketpair()
         self.parent.setblocking(False)  # noqa: FBT003 - the method's own
         self.channel = ChildChannel(theirs, on_lost=lambda: None)
-        self.pull: Pull | None = None
+        self.writer: Writer | None = None
+        self.told_schema: list[str] = []
 
     def run(self, code: str, *, run: str = "pulls:pull", **changes: object) -> list[Message]:
         """Run a function and give what the parent was told."""
         (self.folder / "pulls.py").write_text(dedent(code))
         sys.modules.pop("pulls", None)
         importlib.invalidate_caches()
-        order: Message = {
-            "run": run,
-            "folder": str(self.folder),
-            "job": "pull",
-            "account": "acme/ads",
-            "account_id": "1",
-            "run_id": "1",
-            "destination": f"sqlite:///{self.folder}/ads.db",
-            "table": "t",
-            "key": ["id"],
-            "since": None,
-            "options": {"limit": 5},
-            "base_url": "http://127.0.0.1/",
-            **changes,
-        }
-        self.pull = Pull(order, self.channel)
+        order = an_order(self.folder, run=run, **changes)
+        self.writer = open_writer(order, self.channel)
         try:
-            asyncio.run(self.pull.run())
+            asyncio.run(pull(order, self.writer, self.channel))
         finally:
-            self.pull.close()
-        return self.told()
+            self.writer.close()
+        told = self.told()
+        self.told_schema = [str(one["message"]) for one in told if one["type"] == "schema"]
+        return [one for one in told if one["type"] != "schema"]
 
     def told(self) -> list[Message]:
         """Give what the parent was told since it was asked last."""
@@ -74,6 +69,11 @@ class Child:
             query = f"SELECT {columns} FROM t ORDER BY id"  # noqa: S608 - columns of a test
             return connection.execute(query).fetchall()
 
+    def aside(self) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(self.folder / "ads.db")) as connection:
+            query = "SELECT reason, record FROM t_rejected ORDER BY reason, record"
+            return connection.execute(query).fetchall()
+
     def close(self) -> None:
         self.parent.close()
         self.channel._reader.close()
@@ -84,6 +84,7 @@ class Child:
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(Newest, "interval", 0.0)  # each commit is told
     logger = logging.getLogger("job")
     made = Child(tmp_path)
     yield made
@@ -112,8 +113,8 @@ class TestShapes:
     def test_records_are_written(self, child: Child, code: str) -> None:
         child.run(f"R = {{i: {{'id': i}} for i in (1, 2, 3)}}\n{code}")
         assert child.rows() == [(1,), (2,), (3,)]
-        assert child.pull is not None
-        assert child.pull.records == 3
+        assert child.writer is not None
+        assert child.writer.counts.records == 3
 
     @pytest.mark.parametrize("code", ["return None", "return []", "return iter(())", "return [[]]"])
     def test_nothing_is_nothing(self, child: Child, code: str) -> None:
@@ -129,14 +130,49 @@ class TestShapes:
             ("return ['text']", "yielded str, not a record"),
             ("return [7]", "yielded int, not a record"),
             ("return [None]", "yielded NoneType, not a record"),
-            ("return [{'id': 1}, {'n': 1}]", "record 2 lacks id"),
-            ("return [[{'id': 1}], [{'id': 2}, {'id': None}]]", "record 3 lacks id"),
-            ("return [['text']]", "record 1 is str"),
         ],
     )
     def test_junk_is_named(self, child: Child, code: str, says: str) -> None:
         with pytest.raises(UnusableRecord, match=says):
             child.run(f"def pull(api, context): {code}")
+
+    def test_what_is_no_record_is_set_aside(self, child: Child) -> None:
+        told = child.run("def pull(api, context): return [[{'id': 1}, {'n': 1}, 'text']]")
+        assert child.rows() == [(1,)]
+        assert (told[-1]["records"], told[-1]["rejected"]) == (1, 2)
+        assert told[-1]["rejection"] == "lacks id, part of its key"
+        assert child.aside() == [
+            ("is str, not a mapping", '"text"'),
+            ("lacks id, part of its key", '{"n":1}'),
+        ]
+
+    @pytest.mark.parametrize(
+        ("code", "says", "kept"),
+        [
+            ("[[{'n': 1}, {'n': 2}]]", "none of the first 2 records could be written", []),
+            ("[[{'id': 1}], [{'n': i} for i in range(3)]]", "3 records could not be written", [1]),
+            ("[[{'id': 1}], [{'n': 1}, {'n': 2}, {'id': 2}, {'n': 3}]]", "more than max_rej", [1]),
+        ],
+    )
+    def test_too_many_end_the_run(
+        self, child: Child, code: str, says: str, kept: list[int]
+    ) -> None:
+        """They are set aside, and the run that comes next begins with their page."""
+        with pytest.raises(RecordsRejected, match=f"{says}.*lacks id.*they are in t_rejected"):
+            child.run(
+                f"def pull(api, context):\n  for p in {code}:\n    yield p\n"
+                "    context.cursor = len(p)\n  yield []"
+            )
+        assert len(child.aside()) == code.count("'n'") if "range" not in code else 3
+        child.run("def pull(api, context): return [{'id': 9}]")
+        assert [row[0] for row in child.rows()] == [*kept, 9]
+
+    def test_a_table_that_was_made_is_told(self, child: Child) -> None:
+        child.run("def pull(api, context): return [[{'id': 1}], [{'id': 2, 'n': 1.5}]]")
+        assert child.told_schema == [
+            "table t is new: 2 columns",
+            "column n of t is new, because of 1.5 in record 1 of page 2",
+        ]
 
     def test_clients_are_of_the_functions_kind(self, child: Child) -> None:
         code = """
@@ -190,8 +226,9 @@ class TestCommits:
         with pytest.raises(ValueError, match="boom"):
             child.run(code)
         assert child.rows() == [(1,), (2,)]
-        assert child.pull is not None
-        assert child.pull.committed() == {"records": 2, "batches": 2, "cursor": 1}
+        assert child.writer is not None
+        assert child.writer.state == State(cursor=1)
+        assert (child.writer.counts.records, child.writer.counts.batches) == (2, 2)
 
 
 class TestCursor:
@@ -252,11 +289,65 @@ class TestCursor:
         with pytest.raises(UnusableRecord, match="the cursor cannot be written as JSON"):
             child.run(f"def pull(api, context):\n  yield [{{'id': 1}}]\n  context.cursor = {value}")
         assert child.rows() == [(1,)]
-        assert child.pull is not None
-        assert child.pull.committed()["cursor"] is None
+        assert child.writer is not None
+        assert child.writer.state.cursor is None
+
+
+class TestCheckpoint:
+    CODE = """
+    def pull(api, context):
+        page = context.checkpoint or 0
+        while page < 4:
+            if page == context.options["dies_at"]:
+                raise ValueError("boom")
+            page += 1
+            context.checkpoint = page
+            yield [{"id": f"{page} of {context.run_id}"}]
+    """
+
+    def test_the_next_run_begins_there(self, child: Child) -> None:
+        with pytest.raises(ValueError, match="boom"):
+            child.run(self.CODE, options={"dies_at": 2})
+        child.run(self.CODE, options={"dies_at": 9}, run_id="2")
+        assert child.rows() == [("1 of 1",), ("2 of 1",), ("3 of 2",), ("4 of 2",)]
+
+    def test_the_end_clears_it(self, child: Child) -> None:
+        child.run(self.CODE, options={"dies_at": 9})
+        assert child.writer is not None
+        assert child.writer.state == State()
+
+    def test_a_person_who_sets_the_cursor_begins_anew(self, child: Child) -> None:
+        with pytest.raises(ValueError, match="boom"):
+            child.run(self.CODE, options={"dies_at": 2})
+        child.run(self.CODE, options={"dies_at": 9}, run_id="2", since="2026")
+        assert len(child.rows()) == 6
+
+    def test_has_to_be_json(self, child: Child) -> None:
+        code = "def pull(api, context):\n  context.checkpoint = {1, 2}\n  yield [{'id': 1}]"
+        with pytest.raises(UnusableRecord, match="the checkpoint cannot be written as JSON"):
+            child.run(code)
 
 
 class TestContext:
+    def test_the_time_that_a_person_asks_for(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            window = context.window
+            yield [{"id": f"{window and (window.since, window.until)}"}]
+        """
+        child.run(code)
+        child.run(code, since="2026-01-01", until="2026-02-01", lane="x")
+        assert child.rows() == [("('2026-01-01', '2026-02-01')",), ("None",)]
+
+    def test_progress_goes_with_the_next_batch(self, child: Child) -> None:
+        code = """
+        def pull(api, context):
+            context.progress(0.5, "half")
+            yield [{"id": 1}]
+        """
+        (told,) = child.run(code)
+        assert told["place"] == {"done": 0.5, "text": "half"}
+
     def test_says_whose_run_it_is(self, child: Child) -> None:
         code = """
         def pull(api, context):
@@ -288,7 +379,7 @@ class TestExplain:
     def explained(self, child: Child, work: Callable[[], object]) -> tuple[str, str]:
         with pytest.raises(Exception) as caught:  # noqa: PT011 - the test looks at it
             work()
-        return _explain(caught.value, str(child.folder))
+        return explain(caught.value, str(child.folder))
 
     def test_a_bug_with_its_line(self, child: Child) -> None:
         code = (
@@ -332,15 +423,15 @@ class TestExplain:
         assert "file" in text
 
     def test_records(self, child: Child) -> None:
-        assert _explain(UnusableRecord("record 1 is str"), str(child.folder)) == (
+        assert explain(UnusableRecord("record 1 is str"), str(child.folder)) == (
             "UnusableRecord",
             "record 1 is str",
         )
-        assert _explain(DestinationFailed("OSError: full"), "/") == ("Destination", "OSError: full")
+        assert explain(DestinationFailed("OSError: full"), "/") == ("Destination", "OSError: full")
 
     def test_our_own_errors(self) -> None:
         error = errors.ConsentRequired("acme/ads", "it ended", provider="acme")
-        assert _explain(error, "/") == ("ConsentRequired", str(error))
+        assert explain(error, "/") == ("ConsentRequired", str(error))
 
     def test_an_error_that_was_raised_nowhere(self) -> None:
-        assert _explain(KeyError("x"), "/") == ("Callable", "KeyError: 'x'")
+        assert explain(KeyError("x"), "/") == ("Callable", "KeyError: 'x'")

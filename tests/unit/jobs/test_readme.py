@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from connector.pulls.spec import CursorPages
 from connector.runtime import Runtime
 from tests.unit.jobs.bench import Jobs
+from tests.unit.settings.configuration import load
 from tests.unit.workbench import FACEBOOK, Workbench, someone
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 SECTION = README.partition("### Scheduled pulls")[2].partition("\n### ")[0]
 (CODE,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
-(TABLE,) = re.findall(r"```toml\n(.*?)```", SECTION, re.DOTALL)
+TABLE, DECLARED = re.findall(r"```toml\n(.*?)```", SECTION, re.DOTALL)
 
 
 @pytest.fixture
@@ -46,3 +48,15 @@ async def test_it_pulls_what_its_key_names_and_goes_on_from_there(
     assert again is not None
     assert again.outcome == "succeeded"
     assert 0 < again.records < 100, "from the cursor on"
+
+
+def test_the_declared_pull_is_one(tmp_path: Path) -> None:
+    registration = """
+    [providers.hubspot]
+    client_id = "1"
+    client_secret = "env:HUBSPOT_SECRET"
+    scopes = ["crm.objects.contacts.read"]
+    """
+    job = load(tmp_path, registration + DECLARED).jobs["contacts"]
+    assert job.request is not None
+    assert isinstance(job.request.pagination, CursorPages), "as the catalogue says"

@@ -1,22 +1,29 @@
 """Runs as they are: a child process each, against the real API on loopback."""
 
 import asyncio
+import dataclasses
 import logging
+import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
+import pyarrow.parquet as pq
 import pytest
 
 from connector import errors
 from connector.credential import Credential
-from connector.jobs import callable as callable_module
+from connector.jobs import child_run
 from connector.oauth.token import AccessToken
 from connector.runtime import Runtime, RuntimeCredentials
-from connector.settings import DestinationSettings
+from connector.secret import SecretReference
+from connector.settings import DestinationSettings, HttpSettings
 from connector.simulator.faults import Fault
 from connector.store.runs import RunStore
 from tests.unit.jobs.bench import Jobs, is_running, wait_for_end
+from tests.unit.raw_server import RawServer, answer
 from tests.unit.workbench import ACCOUNT, Workbench, dead_owner, in_thread
 
 PAGES = """
@@ -57,7 +64,8 @@ class TestPull:
         assert (ending.outcome, ending.error) == ("succeeded", None)
         assert (ending.records, ending.batches, ending.tokens) == (24, 4, 1)
         assert ending.cursor == "2027-01-12"
-        assert progress == [(9, 1), (18, 2), (24, 3), (24, 4)]
+        assert progress[0] == (9, 1), "those that follow at once may be passed over"
+        assert [one for one in ((9, 1), (18, 2), (24, 3), (24, 4)) if one in progress] == progress
         expected = bench.simulator.ads.expected_rows("act_1001", "2027-01-10", "2027-01-12", "api")
         assert len(jobs.rows()) == len(expected) == 24
         run = await jobs.last()
@@ -179,38 +187,125 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("code", "says"),
         [
-            ("import sys\ndef pull(api, context): sys.exit('enough')", "exit status 1"),
             ("import os\ndef pull(api, context): os._exit(0)", "exit status 0"),
             (
                 "import os\ndef pull(api, context): os.kill(os.getpid(), 9)",
                 "killed by SIGKILL",
             ),
             (
-                "import os, sys\ndef pull(*_): os.write(int(sys.argv[1]), b'junk\\n')",
+                (
+                    "import os, stat\ndef pull(*_):\n  for fd in range(3, 99):\n    try:\n"
+                    "      if stat.S_ISSOCK(os.fstat(fd).st_mode): os.write(fd, b'junk\\n')\n"
+                    "    except OSError: pass"
+                ),
                 "what is no message",
             ),
         ],
-        ids=["sys.exit", "os._exit", "killed", "junk"],
+        ids=["os._exit", "killed", "junk"],
     )
-    async def test_a_process_that_gives_no_result(
-        self, jobs: Jobs, code: str, says: str, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        caplog.set_level(logging.INFO, "connector")
+    async def test_a_process_that_gives_no_result(self, jobs: Jobs, code: str, says: str) -> None:
         ending = await jobs.run(code)
         assert ending.outcome == "failed"
         assert ending.error is not None
         assert says in ending.error
         assert (await jobs.last()).outcome == "failed"
-        if "enough" in code:
-            assert "enough" in caplog.text
 
-    async def test_a_process_that_cannot_be_started(self, jobs: Jobs) -> None:
+    @pytest.mark.parametrize(
+        ("raised", "says"),
+        [
+            ("SystemExit('enough')", "SystemExit: enough ("),
+            ("KeyboardInterrupt", "KeyboardInterrupt: ("),
+            ("asyncio.CancelledError", "CancelledError: ("),
+            ("Mute", "Mute: (what it says raises ZeroDivisionError) ("),
+            ("ValueError('x' * 20_000_000)", "ValueError: xxx"),
+        ],
+    )
+    async def test_whatever_is_raised_is_told(self, jobs: Jobs, raised: str, says: str) -> None:
+        code = """
+        import asyncio
+        class Mute(Exception):
+            def __str__(self): return 1 / 0
+        def pull(api, context):
+            yield [{"id": 1}]
+            raise """
+        ending = await jobs.run(code + raised)
+        assert (ending.outcome, ending.records) == ("failed", 1)
+        assert ending.error is not None
+        assert ending.error.startswith(says)
+        assert "pulls.py, line 7)" in ending.error or len(ending.error) > 1000
+
+    async def test_a_process_that_is_forked_off_and_comes_back_writes_nothing(
+        self, jobs: Jobs, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It would write each record once more, beside the run."""
+        code = """
+        import os, sys
+        def pull(api, context):
+            for status in (0, 5):
+                if pid := os.fork():
+                    _, status = os.waitpid(pid, 0)
+                    yield {"id": os.waitstatus_to_exitcode(status)}
+                elif status:
+                    sys.exit(status)
+            yield {"id": 100}
+        """
+        caplog.set_level(logging.INFO, "connector")
+        table = jobs.job().destination
+        ending = await jobs.run(code, destination=dataclasses.replace(table, mode="append"))
+        assert (ending.outcome, ending.error, ending.records) == ("succeeded", None, 3)
+        assert jobs.rows("id") == [(5,), (os.EX_SOFTWARE,), (100,)]
+        assert "came back into its run: ForkedOff: it has to end with os._exit" in caplog.text
+
+    async def test_what_is_too_long_to_be_told_ends_no_run(self, jobs: Jobs) -> None:
+        code = """
+        class Mute:
+            def __str__(self): return 1 / 0
+        def pull(api, context):
+            context.logger.info("x" * 20_000_000)
+            context.logger.info("%s", Mute())
+            context.progress(0.5, "x" * 20_000_000)
+            yield [{"id": 1}]
+            context.cursor = "x" * 2_000_000
+            yield [{"id": 2}]
+        """
+        ending = await jobs.run(code)
+        assert (ending.outcome, ending.records) == ("failed", 1)
+        assert ending.error is not None
+        assert ending.error.startswith("the cursor is too large")
+
+    async def test_a_folder_that_is_gone(self, jobs: Jobs) -> None:
         runner = jobs.make_runner(RuntimeCredentials(jobs.runtime), folder=Path("/none"))
         ending = await runner.run(jobs.job(), ACCOUNT, due_at=None)
         assert ending is not None
         assert ending.outcome == "failed"
         assert ending.error is not None
-        assert "cannot be started: " in ending.error
+        assert "No such file or directory: '/none'" in ending.error
+
+    async def test_what_was_committed_cannot_be_passed_on(self, jobs: Jobs) -> None:
+        """The run fails, and the next one begins where it got to and passes all of it on."""
+        folder = jobs.bench.folder / "ads"
+        destination = DestinationSettings(url=f"parquet:{folder}", table="t", key=("id",))
+        ending = await jobs.run(
+            """
+            import os
+
+            def pull(api, context):
+                os.mkdir("ads/_connector.lock")
+                context.cursor = 7
+                yield {"id": 1}
+            """,
+            destination=destination,
+        )
+        assert (ending.outcome, ending.records) == ("failed", 1)
+        assert ending.error is not None
+        assert "_connector.lock: Is a directory" in ending.error
+        (folder / "_connector.lock").rmdir()
+        ending = await jobs.run(
+            "def pull(api, context): return [{'id': context.cursor}]", destination=destination
+        )
+        assert ending.outcome == "succeeded"
+        (part,) = folder.glob("*.parquet")
+        assert pq.read_table(part)["id"].to_pylist() == [1, 7]
 
     async def test_a_destination_that_cannot_be_written(self, jobs: Jobs) -> None:
         (jobs.bench.folder / "file").write_text("")
@@ -223,12 +318,70 @@ class TestFailures:
         assert "file" in ending.error
 
 
+class TestDestination:
+    async def test_records_that_are_set_aside_are_told(
+        self, jobs: Jobs, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "connector")
+        ending = await jobs.run("def pull(api, context): return [[{'id': 1}, {}, {'n': 1}]]")
+        assert (ending.outcome, ending.records) == ("succeeded", 1)
+        told = "2 records were set aside; the first lacks id, part of its key"
+        assert (await jobs.last()).error == told
+        actions = {getattr(one, "action", ""): one.getMessage() for one in caplog.records}
+        assert actions["job.rejected"] == told
+        assert actions["job.schema"] == "table t is new: 2 columns"
+
+    async def test_nothing_else_ends_the_run(self, jobs: Jobs) -> None:
+        ending = await jobs.run("def pull(api, context): return [[{}], [{'id': 1}]]")
+        assert (ending.outcome, ending.records) == ("failed", 0)
+        assert ending.error is not None
+        assert ending.error.startswith("none of the first 1 records could be written: the first")
+
+    async def test_a_secret_place_is_told_to_the_child_alone(
+        self, jobs: Jobs, postgres_url: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is in no argument and no variable, and masked in what comes back."""
+        caplog.set_level(logging.DEBUG)
+        (jobs.bench.folder / "place").write_text(postgres_url)
+        reference = SecretReference(
+            kind="file", name="place", source="c", key="k", folder=jobs.bench.folder
+        )
+        destination = DestinationSettings(url=reference, table="t", key=("id",))
+        code = f"""
+        import os, sys
+        def pull(api, context):
+            place = {postgres_url[::-1]!r}[::-1]
+            assert not any(place in one for one in [*sys.argv, *os.environ.values()])
+            print("the place is", place)
+            yield [{{"id": 1, "n": [1]}}]
+            raise ValueError(place)
+        """
+        ending = await jobs.run(code, destination=destination)
+        assert (ending.records, ending.outcome) == (1, "failed")
+        assert ending.error is not None
+        assert "[secret]" in ending.error
+        assert postgres_url not in ending.error + caplog.text
+        assert "the place is [secret]" in caplog.text
+        with psycopg.connect(postgres_url) as connection:
+            assert connection.execute("SELECT id, n FROM t").fetchall() == [(1, [1])]
+
+    async def test_a_secret_that_is_missing(self, jobs: Jobs) -> None:
+        reference = SecretReference(
+            kind="file", name="none", source="config.toml", key="k", folder=jobs.bench.folder
+        )
+        destination = DestinationSettings(url=reference, table="t", key=())
+        ending = await jobs.run("def pull(api, context): ...", destination=destination)
+        assert (ending.outcome, ending.records) == ("failed", 0)
+        assert ending.error is not None
+        assert "config.toml: k: " in ending.error
+
+
 class TestDeadline:
     async def test_a_run_is_killed_with_what_it_has_started(
         self, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Even where it does not want to end."""
-        monkeypatch.setattr(callable_module, "GRACE", 0.1)
+        monkeypatch.setattr(child_run, "GRACE", 0.1)
         code = """
         import os, signal, subprocess, sys, time
         def pull(api, context):
@@ -383,6 +536,11 @@ class TestSecrets:
         assert ending.error.startswith("ValueError: raised Bearer [access token]")
         shown = "\n".join(record.getMessage() for record in caplog.records)
         assert token not in shown
+        kept = await runtime.runs.logs.of_run((await jobs.last()).id)
+        log = "\n".join(line.text for line in kept)
+        assert token not in log
+        assert "printed Bearer [access token]" in log
+        assert "logged Bearer [access token]" in log
         for text in ("printed", "logged"):
             assert f"{text} Bearer [access token]" in shown
         assert "to stderr Bearer%20[access token]" in shown
@@ -411,7 +569,8 @@ class TestSecrets:
             read = lambda name: Path(f"/proc/self/{name}").read_text().replace("\\0", " ")
             files = [str(one.resolve()) for one in Path("/proc/self/fd").iterdir()]
             modules = " ".join(name for name in sys.modules if "sql" in name or "vault" in name)
-            return [{"id": read("cmdline"), "environ": read("environ"), "cwd": os.getcwd(),
+            environ = read("environ") + str(dict(os.environ))
+            return [{"id": read("cmdline"), "environ": environ, "cwd": os.getcwd(),
                      "modules": modules, "files": " ".join(files)}]
         """
         runner = jobs.make_runner(
@@ -427,7 +586,7 @@ class TestSecrets:
             assert "planted" not in text
             assert token not in text
             assert bench.simulator.client.client_secret not in text
-        assert "HARMLESS=kept" in environ
+        assert "'HARMLESS': 'kept'" in environ
         assert cwd == str(bench.folder)
         assert "sqlalchemy" not in modules
         assert "connector.vault" not in modules
@@ -475,7 +634,8 @@ class TestOneAtATime:
         assert await jobs.runner.run(jobs.job(), ACCOUNT, due_at=None) is None
         assert await jobs.runner.run(jobs.job(), ACCOUNT, due_at=1_800_000_060) is None
         async with bench.runtime() as other:
-            assert await Jobs(bench, other).runner.run(jobs.job(), ACCOUNT, due_at=None) is None
+            with closing(Jobs(bench, other)) as others:
+                assert await others.runner.run(jobs.job(), ACCOUNT, due_at=None) is None
         bench.release()
         assert (await first).outcome == "succeeded"
         assert len(await runtime.runs.history("pull", limit=10)) == 1
@@ -578,3 +738,36 @@ async def test_which_accounts_a_job_selects(bench: Workbench, runtime: Runtime, 
     for name in ("beta/ads", "acme/never"):
         with pytest.raises(errors.UnknownAccount):
             await jobs.runner.require_account(jobs.job(), name)
+
+
+class TestLeaving:
+    """What a run calls goes by ``[http]``, as what we call ourselves does."""
+
+    @pytest.mark.parametrize("kind", ["async def", "def"])
+    async def test_by_the_proxy_and_by_no_other(
+        self, jobs: Jobs, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        code = f"""
+        {kind} pull(api, context):
+            answer = {"await " if kind == "async def" else ""}api.get("me")
+            return [{{"id": answer.json()["name"]}}]
+        """
+        proxy = RawServer()
+        proxy.will(answer(body={"name": "by the proxy"}))
+        await proxy.start()
+        try:
+            jobs.runner.http = HttpSettings(proxy=proxy.origin, ca_file=None)
+            ending = await jobs.run(code)
+        finally:
+            await proxy.stop()
+        assert ending.outcome == "succeeded", ending.error
+        assert jobs.rows("id") == [("by the proxy",)]
+        (received,) = proxy.received
+        assert received.target.startswith("http://127.0.0.1:"), "the whole URL, as proxies want it"
+
+    async def test_authorities_that_cannot_be_read(self, jobs: Jobs) -> None:
+        jobs.runner.http = HttpSettings(proxy=None, ca_file="/none.pem")
+        ending = await jobs.run("def pull(api, context): return []")
+        assert ending.outcome == "failed"
+        assert "FileNotFoundError" in str(ending.error)
