@@ -6,7 +6,7 @@ one is used and nothing is refreshed (CHECKLIST 72, 107, 108).
 """
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
@@ -28,12 +28,15 @@ class Credential:
         headers: to be set.
         params: to be set in the query, such as a proof of possession.
         api: what the provider's API looks like.
+        account_id: the identifier of the account, which its name may lead away from; None: it is
+            not told.
     """
 
     token: AccessToken
     api: Api
     headers: dict[str, str] = field(repr=False)
     params: dict[str, str] = field(repr=False)
+    account_id: str | None = None
 
     def check_origin(self, url: str, account: str) -> None:
         """Refuse a URL that the token is not sent to.
@@ -103,7 +106,12 @@ class CredentialSource(Protocol):
 
 
 def make_credential(
-    api: Api, token: AccessToken, base_url: str | None, *, client: ProviderClient | None = None
+    api: Api,
+    token: AccessToken,
+    base_url: str | None,
+    *,
+    client: ProviderClient | None = None,
+    account_id: str | None = None,
 ) -> Credential:
     """Make what a request needs of a token and the provider's data.
 
@@ -112,6 +120,7 @@ def make_credential(
         token: the access token.
         base_url: what paths are relative to, filled in.
         client: of the provider, where its API wants a proof that we have the client secret.
+        account_id: whose token it is; None: it is not known.
     """
     params: dict[str, str] = {}
     proof = client.registration.prove(Secret(token.value)) if api.proof and client else None
@@ -119,16 +128,10 @@ def make_credential(
         params[api.proof] = proof
     return Credential(
         token=token,
-        api=Api(
-            base_url=base_url,
-            origins=api.origins,
-            headers=api.headers,
-            scheme=api.scheme,
-            proof=api.proof,
-            rejections=api.rejections,
-        ),
+        api=replace(api, base_url=base_url),
         headers={**api.headers, "Authorization": f"{api.scheme} {token.value}"},
         params=params,
+        account_id=account_id,
     )
 
 

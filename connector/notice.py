@@ -157,7 +157,12 @@ class ProviderFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
-    """That the runs of a job for an account have failed since the last that did not."""
+    """That the runs of a job for an account have failed since the last that did not.
+
+    Attributes:
+        is_refused: the account was granted less than the job needs; then the others say since
+            when, and what is lacking.
+    """
 
     job: str
     account_id: str
@@ -166,6 +171,7 @@ class JobFacts:
     failures: int
     since: float
     error: str | None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,14 +47,14 @@ class AccountAuth(httpx2.Auth):
             ConnectorError: no token can be had; see `TokenSource.get`.
         """
         credential = self._source.credential_now(self._account, None)
-        _attach(request, credential, self._account)
+        attach(request, credential, self._account)
         response = yield request
         if credential.must_read(response.status_code):
             response.read()
         if _is_rejected(response, credential):
             fresh = self._source.credential_now(self._account, credential.token)
             if fresh.token.value != credential.token.value and _can_repeat(request):
-                _attach(request, fresh, self._account)
+                attach(request, fresh, self._account)
                 yield request
 
     async def async_auth_flow(
@@ -62,14 +62,14 @@ class AccountAuth(httpx2.Auth):
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Attach; on a rejection refresh once and send once more; see `sync_auth_flow`."""
         credential = await self._source.credential(self._account, None)
-        _attach(request, credential, self._account)
+        attach(request, credential, self._account)
         response = yield request
         if credential.must_read(response.status_code):
             await response.aread()
         if _is_rejected(response, credential):
             fresh = await self._source.credential(self._account, credential.token)
             if fresh.token.value != credential.token.value and _can_repeat(request):
-                _attach(request, fresh, self._account)
+                attach(request, fresh, self._account)
                 yield request
 
     @overload
@@ -112,7 +112,12 @@ def _auth_class(has_httpx: bool) -> type[AccountAuth]:  # noqa: FBT001 - the cac
     return BothAuth
 
 
-def _attach(request: httpx2.Request, credential: Credential, account: str) -> None:
+def attach(request: httpx2.Request, credential: Credential, account: str) -> None:
+    """Attach a credential to a request.
+
+    Raises:
+        OriginRefused: the request goes to an origin that is not the provider's.
+    """
     credential.check_origin(str(request.url), account)
     credential.set_headers(request.headers)
     if credential.params:

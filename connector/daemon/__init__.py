@@ -7,5 +7,6 @@ runs are stopped at their cursor, refreshes under way commit, and the sockets go
 from connector.daemon.daemon import Daemon
 from connector.daemon.service_manager import ServiceManager
 from connector.daemon.signals import hold_hang_ups
+from connector.daemon.worker import Worker
 
-__all__ = ["Daemon", "ServiceManager", "hold_hang_ups"]
+__all__ = ["Daemon", "ServiceManager", "Worker", "hold_hang_ups"]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from connector.errors import ConnectorError
-from connector.jobs.callable import OWN_VARIABLES
+from connector.jobs.child_run import OWN_VARIABLES
 from connector.notices.channel import Channel
 from connector.notices.channels import make_channels
 from connector.notices.here import look_here, tell_of_end
@@ -37,12 +37,17 @@ class Notifier:
     """Sends notices until it is closed.
 
     Args:
-        runtime: the daemon's objects.
+        runtime: the objects of a daemon or a worker.
         channels: by which people are told.
+        of_host_alone: of what concerns this host alone people are told, as by a worker: of all
+            that the store says its daemons tell, and a further look for each worker finds no more.
     """
 
-    def __init__(self, runtime: Runtime, channels: Sequence[Channel]) -> None:
+    def __init__(
+        self, runtime: Runtime, channels: Sequence[Channel], *, of_host_alone: bool = False
+    ) -> None:
         self._runtime = runtime
+        self._of_host_alone = of_host_alone
         self._desk = runtime.notices
         self._channels = channels
         self._looking: asyncio.Task[None] | None = None
@@ -91,6 +96,9 @@ class Notifier:
             for event in self._wake.values():
                 event.set()
             took = loop.time() - began
+            if self._of_host_alone:
+                await asyncio.sleep(LOOK_INTERVAL)
+                continue
             await asyncio.sleep(max(SHORTEST_PAUSE, took / SHARE))
             await self._desk.changes.heard(LOOK_INTERVAL, since=count)
 
@@ -98,7 +106,8 @@ class Notifier:
         """Look for what the store says, and for what concerns this host."""
         failure: ConnectorError | None = None
         try:
-            await self._desk.look()
+            if not self._of_host_alone:
+                await self._desk.look()
             await self._desk.store.close(now=self._runtime.now())
         except ConnectorError as error:
             failure = error
@@ -117,13 +126,18 @@ class Notifier:
             while True:
                 wake.clear()
                 pause = LOOK_INTERVAL
-                for outbox in (self._desk.local, self._desk.store):
+                for outbox in self._outboxes:
                     pause = min(pause, await self._send_all(sender, outbox))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await wake.wait()
         finally:
             await channel.aclose()
+
+    @property
+    def _outboxes(self) -> Sequence[Outbox]:
+        desk = self._desk
+        return (desk.local,) if self._of_host_alone else (desk.local, desk.store)
 
     async def _send_all(self, sender: Sender, outbox: Outbox) -> float:
         """Send all that there is to send now; give how long there is nothing more (seconds)."""
@@ -150,7 +164,7 @@ def configured_channels(settings: Settings) -> list[Channel]:
 
 
 async def tell_why_it_ends(settings: Settings, failure: ConnectorError) -> None:
-    """Tell people why the daemon does not serve; where that fails, the log has said so."""
+    """Tell people why a daemon or worker ends; where that fails, the log has said so."""
     local = LocalNotices(settings.vault.journal, reminders=settings.notify.reminders)
     try:
         channels = configured_channels(settings)
@@ -162,6 +176,6 @@ async def tell_why_it_ends(settings: Settings, failure: ConnectorError) -> None:
             await channel.aclose()
     except ConnectorError as error:
         logger.warning(str(error), extra={"action": "notices.not_told"})
-    except Exception:  # it must not hide why the daemon ends
+    except Exception:  # it must not hide why it ends
         extra = {"action": "notices.bug"}
-        logger.exception("telling why the daemon ends failed by a bug", extra=extra)
+        logger.exception("telling why it ends failed by a bug", extra=extra)

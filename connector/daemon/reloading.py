@@ -6,15 +6,27 @@ two steps of the event loop. What is under way goes on with what it began with.
 
 import asyncio
 import logging
+from typing import Protocol
 
 from connector.daemon.service_manager import ServiceManager
-from connector.daemon.serving import Serving
 from connector.errors import ConfigurationError, ConnectorError
-from connector.runtime import prepare
+from connector.runtime import Prepared, Runtime, prepare
 from connector.settings import load_settings
 from connector.worker_thread import WorkerThread
 
 logger = logging.getLogger(__name__)
+
+
+class Reloadable(Protocol):
+    """What a configuration is in force in: a daemon's `Serving` or a worker's `Working`."""
+
+    @property
+    def runtime(self) -> Runtime:
+        """Its objects."""
+        ...
+
+    def use(self, prepared: Prepared) -> None:
+        """Put another configuration in force, all of it at once or, where that fails, nothing."""
 
 
 class Reloading:
@@ -25,12 +37,16 @@ class Reloading:
         wish: is set where somebody wants it; while one is under way, another one follows, however
             often it was wanted.
         manager: is told how it stands.
+        status: for the manager: what goes on while nothing is reloaded.
     """
 
-    def __init__(self, serving: Serving, wish: asyncio.Event, manager: ServiceManager) -> None:
+    def __init__(
+        self, serving: Reloadable, wish: asyncio.Event, manager: ServiceManager, status: str
+    ) -> None:
         self._serving = serving
         self._wish = wish
         self._manager = manager
+        self._status = status
         self._thread = WorkerThread("configuration")
 
     async def run(self) -> None:
@@ -41,8 +57,8 @@ class Reloading:
                 self._wish.clear()
                 self._manager.reloading()
                 is_in_force = await self.reload()
-                refused = "serving; the last reload was refused, see the log"
-                self._manager.ready("serving" if is_in_force else refused)
+                refused = f"{self._status}; the last reload was refused, see the log"
+                self._manager.ready(self._status if is_in_force else refused)
         finally:
             self._thread.close()
 
@@ -59,7 +75,9 @@ class Reloading:
         except ConfigurationError as error:
             for problem in error.problems:
                 logger.error("%s", problem, extra={"action": "reload.problem"})  # noqa: TRY400 - no bug
-            return _refused(f"{len(error.problems)} problems in {runtime.settings.path.name}")
+            found = len(error.problems)
+            problems = "1 problem" if found == 1 else f"{found} problems"
+            return _refused(f"{problems} in {runtime.settings.path.name}")
         except ConnectorError as error:
             return _refused(str(error))
         except Exception:

@@ -1,16 +1,15 @@
 """What a daemon does with an open vault: serves, runs jobs that are due, refreshes, keeps house."""
 
-import asyncio
 import logging
 
+from connector.daemon.executing import Executing
 from connector.daemon.notifier import Notifier, configured_channels
 from connector.daemon.sockets import Sockets
 from connector.daemon.upkeep import Upkeep
 from connector.errors import ConnectorError
-from connector.jobs.run import JobRunner
 from connector.jobs.schedule import Timer
 from connector.refresher import Refresher
-from connector.runtime import Prepared, Runtime, RuntimeCredentials
+from connector.runtime import Prepared, Runtime
 from connector.telemetry import Telemetry
 from connector.web.app import Lasting, make_app
 from connector.web.connections import raise_descriptor_limit, share_of
@@ -37,32 +36,23 @@ class Serving:
         self, runtime: Runtime, sockets: Sockets, telemetry: Telemetry | None = None
     ) -> None:
         settings = runtime.settings
-        self._runner = runner = JobRunner(
-            accounts=runtime.accounts,
-            runs=runtime.runs,
-            credentials=RuntimeCredentials(runtime),
-            folder=settings.folder,
-            hidden_variables=settings.hidden_variables,
-            owner=runtime.owner,
-            now=runtime.now,
-        )
         self.runtime = runtime
-        self._starter = RunStarter(runner)
+        self._executing = Executing(runtime, telemetry=telemetry)
+        runner, queue = self._executing.runner, self._executing.queue
+        self._starter = RunStarter(queue)
         self._keys = KnownKeys(runtime.api_keys, now=runtime.now)
         self._lasting = Lasting(runtime, telemetry)
-        if telemetry is not None:
-            runtime.refresh_outcomes.tell_to(telemetry.note_refresh)
-            runner.tell_to(telemetry.note_run)
         self._switch = Switch(make_app(runtime, self._starter, self._keys, self._lasting))
         tcp, unix = share_of(settings.daemon.max_connections, raise_descriptor_limit())
         self._servers = [Server(self._switch, sockets.tcp, most=tcp)]
         if sockets.unix:
             self._servers.append(Server(TrustedPeer(self._switch), sockets.unix, most=unix))
-        self._timer = Timer(settings.jobs, runner, now=runtime.now)
+        self._timer = Timer(settings.jobs, runner, queue.put_slot, now=runtime.now)
         self._refresher = Refresher(runtime.due, runtime.tokens, now=runtime.now)
         self._upkeep = Upkeep(runtime)
         self._lasting.readiness.watch("refresher", self._refresher.is_well)
         self._lasting.readiness.watch("timer", self._timer.is_well)
+        self._lasting.readiness.watch("queue", queue.is_well)
         self._notifier = Notifier(runtime, configured_channels(settings))
 
     async def start(self) -> None:
@@ -70,6 +60,7 @@ class Serving:
         self._upkeep.start()
         for name in self.runtime.settings.providers:
             await self._check_provider(name)
+        await self._executing.start()
         self._timer.start()
         self._refresher.start()
         self._notifier.start()
@@ -78,7 +69,7 @@ class Serving:
         connections = dict(
             zip(("tcp", "unix"), (one.connections for one in self._servers), strict=False)
         )
-        self._lasting.metrics.start(connections, self._runner)
+        self._lasting.metrics.start(connections, self._executing.runner, self._executing.queue)
 
     def use(self, prepared: Prepared) -> None:
         """Put another configuration in force, all of it at once or, where that fails, nothing."""
@@ -90,8 +81,8 @@ class Serving:
             before.use_in(self.runtime)
             raise
         self._switch.app = app
-        self._runner.hidden_variables = prepared.settings.hidden_variables
         self._timer.replace(prepared.settings.jobs)
+        self._executing.use(prepared.settings)
         self._notifier.use(channels)
 
     async def aclose(self) -> None:
@@ -100,7 +91,8 @@ class Serving:
         await self._notifier.aclose()
         await self._upkeep.aclose()
         await self._refresher.aclose()
-        await asyncio.gather(self._timer.aclose(), self._starter.aclose())
+        await self._timer.aclose()
+        await self._executing.aclose()
         for server in self._servers:
             await server.aclose()
         await self._keys.aclose()

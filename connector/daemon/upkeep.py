@@ -7,6 +7,7 @@ from typing import Final
 
 from connector.errors import ConnectorError
 from connector.runtime import Runtime
+from connector.store.run_pruning import RunPruning
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ SWEEPING_INTERVAL: Final = 60.0
 
 
 class Upkeep:
-    """Settles debts of revocation; prunes the audit trail and the history; sweeps links away.
+    """Settles debts of revocation; prunes audit trail, history and runs; sweeps links away.
 
     Args:
         runtime: the daemon's objects.
@@ -34,6 +35,7 @@ class Upkeep:
         self._repeat(SETTLING_INTERVAL, self._settle, "revocation.owed")
         self._repeat(PRUNING_INTERVAL, self._prune, "audit.not_pruned")
         self._repeat(PRUNING_INTERVAL, self._prune_history, "refresh_history.not_pruned")
+        self._repeat(PRUNING_INTERVAL, self._prune_runs, "runs.not_pruned")
         self._repeat(SWEEPING_INTERVAL, self._runtime.links.sweep, "consent.not_swept")
 
     async def aclose(self) -> None:
@@ -73,3 +75,7 @@ class Upkeep:
 
     async def _prune_history(self) -> None:
         await self._runtime.refresh_history.prune(self._runtime.settings.daemon.history_keep)
+
+    async def _prune_runs(self) -> None:
+        runs = RunPruning(self._runtime.database)
+        await runs.prune(self._runtime.settings.daemon.runs_keep, now=self._runtime.now())

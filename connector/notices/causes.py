@@ -44,10 +44,11 @@ def open_causes(
         is_idle = account.provider in idle
         causes += [one for one in found if not (is_idle and one.kind == "consent_ends")]
     causes += [
-        _of_job(job)
+        _of_job(job, "job_failing")
         for job in facts.jobs
         if job.failures >= FAILED_RUNS and job.provider not in quiet
     ]
+    causes += [_of_job(job, "consent_required") for job in facts.jobs if job.is_refused]
     return list({cause.key: cause for cause in causes}.values())
 
 
@@ -133,10 +134,10 @@ def _account_cause(
     )
 
 
-def _of_job(facts: JobFacts) -> Cause:
+def _of_job(facts: JobFacts, kind: Kind) -> Cause:
     return Cause(
-        key=f"job_failing/{facts.account_id}/{facts.job}",
-        kind="job_failing",
+        key=f"{kind}/{facts.account_id}/{facts.job}",
+        kind=kind,
         since=facts.since,
         account_id=facts.account_id,
         account=facts.account,

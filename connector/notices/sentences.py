@@ -107,6 +107,11 @@ def _quoted(notice: Notice) -> str:
 
 
 def _consent_required(notice: Notice) -> str:
+    if notice.cause.job is not None:
+        return (
+            f"Job {notice.cause.job} is not run for it until the person has consented to all that"
+            " it needs; whatever else is granted goes on."
+        )
     whom = "the persons have" if notice.count is not None else "the person has"
     return f"Nobody gets a token any more until {whom} consented anew."
 

@@ -88,7 +88,7 @@ class Runtime:
         self.seal_counts = SealCounts(database, vault, now=now, note=self.trail.note)
         self.grants = GrantStore(database, vault, self.marks, self.seal_counts)
         self.revocations = RevocationStore(database, vault, self.accounts)
-        self.runs = RunStore(database)
+        self.runs = RunStore(database, heartbeat=settings.daemon.heartbeat)
         self.api_keys = ApiKeyStore(database)
         self.due = DueStore(database, vault)
         self.changes = ChangeWatch(database)
@@ -194,7 +194,13 @@ class Runtime:
                 break
         api = present.provider(remembered.provider).api
         client = await present.get(remembered.provider) if api.proof else None
-        return make_credential(api, remembered.token, remembered.base_url, client=client)
+        return make_credential(
+            api,
+            remembered.token,
+            remembered.base_url,
+            client=client,
+            account_id=remembered.account_id,
+        )
 
     def use(self, settings: Settings, providers: ConfiguredProviders, wire: Wire) -> None:
         """Put another configuration in force; what is under way goes on with what it has.

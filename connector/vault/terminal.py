@@ -46,7 +46,8 @@ def ask(question: str) -> str:
         with _silent(descriptor):
             os.write(descriptor, question.encode())
             line = os.read(descriptor, LONGEST_LINE)
-            os.write(descriptor, b"\n")
+        # once it is as it was: who sees the line end may type what comes next
+        os.write(descriptor, b"\n")
     except OSError as error:
         raise VaultSealed(f"the terminal failed: {error.strerror}") from None
     finally:

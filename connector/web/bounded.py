@@ -1,8 +1,8 @@
 """HTTP connections that take in no more than a request of ours needs, and wait no longer.
 
 uvicorn and h11 do the work; they have no limit of time for a request's head, close nothing that an
-answered request goes on sending, and answer in plain text. Sizes and times: RFC 9110 §15.5.9 (408),
-RFC 6585 §5 (431).
+answered request goes on sending, answer in plain text, and write each answer in pieces. Sizes and
+times: RFC 9110 §15.5.9 (408), RFC 6585 §5 (431).
 """
 
 import asyncio
@@ -36,6 +36,33 @@ _NAMES: Final = {
 KNOWN: Final = "connector.is_known"
 
 
+class JoiningConnection(h11.Connection):
+    """The server's end of HTTP, whose answers' heads go out with what comes next of each.
+
+    ASGI lets a head wait for the first piece of its body. A write is a good part of what an answer
+    costs, and each one more has the caller wait longer.
+
+    Args:
+        largest_head: a head that is not whole may have so many bytes.
+    """
+
+    def __init__(self, largest_head: int) -> None:
+        super().__init__(h11.SERVER, largest_head)
+        self._head = b""
+
+    def send(self, event: h11.Event) -> bytes | None:  # type: ignore[override]
+        """Give what is to be written now."""
+        data = super().send(event)
+        if data is None:
+            return None
+        if type(event) is h11.Response:
+            self._head = data
+            return b""
+        if self._head:
+            data, self._head = self._head + data, b""
+        return data
+
+
 class BoundedProtocol(PeerProtocol):
     """One HTTP connection within bounds.
 
@@ -54,6 +81,7 @@ class BoundedProtocol(PeerProtocol):
         bounds: Connections,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = JoiningConnection(LARGEST_HEAD)
         self.deadline = float("inf")
         self.is_known = False
         self._bounds = bounds

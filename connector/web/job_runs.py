@@ -11,14 +11,18 @@ from connector import errors
 from connector.account import Account, Active, ConsentRequired
 from connector.runtime import Runtime
 from connector.settings import JobSettings
+from connector.store.run_history import RunHistory
+from connector.store.run_logs import MOST_LINES
 from connector.web.body import UnusableBody, read_object
 from connector.web.caller import Caller, caller_of, route
-from connector.web.job_views import job_view, run_view
+from connector.web.job_views import job_view, log_view, run_view
 from connector.web.problems import problem
 from connector.web.run_starter import RunStarter
 
 DEFAULT_LIMIT: Final = 20
 MOST_RUNS: Final = 1000
+#: No run says more lines than that: a number that every JSON reader takes (RFC 8259, section 6).
+LAST_LINE: Final = 2**53 - 1
 #: What the body of a request for a run may say.
 _MEMBERS: Final = frozenset({"account", "since"})
 
@@ -35,6 +39,7 @@ class JobRuns:
         self._runtime = runtime
         self._jobs: Mapping[str, JobSettings] = runtime.settings.jobs
         self._starter = starter
+        self._history = RunHistory(runtime.database)
 
     def routes(self) -> list[Route]:
         """Give the routes."""
@@ -42,6 +47,7 @@ class JobRuns:
             route("/v1/jobs", self.jobs, "jobs:run", methods=["GET"]),
             route("/v1/jobs/{job}/runs", self.start, "jobs:run", methods=["POST"]),
             route("/v1/runs", self.runs, "jobs:run", methods=["GET"]),
+            route("/v1/runs/{run}/log", self.log, "jobs:run", methods=["GET"]),
         ]
 
     async def jobs(self, request: Request) -> Response:
@@ -63,10 +69,7 @@ class JobRuns:
     async def runs(self, request: Request) -> Response:
         """List the last runs, the newest first."""
         query = request.query_params
-        text = query.get("limit", str(DEFAULT_LIMIT))
-        limit = int(text) if text.isdecimal() and len(text) <= len(str(MOST_RUNS)) else 0
-        if not 1 <= limit <= MOST_RUNS:
-            return problem(400, "bad-request", f"limit must be a number from 1 to {MOST_RUNS}")
+        limit = _number(query, "limit", DEFAULT_LIMIT, lowest=1, highest=MOST_RUNS)
         runs = await self._runtime.runs.history(
             query.get("job"),
             account=query.get("account"),
@@ -74,6 +77,21 @@ class JobRuns:
             limit=limit,
         )
         return JSONResponse([run_view(run) for run in runs])
+
+    async def log(self, request: Request) -> Response:
+        """Give what a run has said, masked as it was kept; while it goes on, so far."""
+        query, caller = request.query_params, caller_of(request.scope)
+        after = _number(query, "after", 0, lowest=0, highest=LAST_LINE)
+        limit = _number(query, "limit", MOST_LINES, lowest=1, highest=MOST_LINES)
+        name = request.path_params["run"]
+        run = None if "\0" in name else await self._history.get(name)
+        if run is not None and not caller.sees(run.account):
+            caller.refused("not_theirs")
+            run = None
+        if run is None:
+            return problem(404, "unknown-run", f"there is no run {name!r}", members={"run": name})
+        lines = await self._runtime.runs.logs.of_run(run.id, after=after, limit=limit)
+        return JSONResponse([log_view(line) for line in lines])
 
     async def start(self, request: Request) -> Response:
         """Begin a run of a job now, for every active account that it selects or for one."""
@@ -133,3 +151,17 @@ class JobRuns:
                 reason = first.state.reason
             raise errors.ConsentRequired(first.name, reason, provider=first.provider)
         return active
+
+
+def _number(query: Mapping[str, str], name: str, default: int, *, lowest: int, highest: int) -> int:
+    """Read a number of the query.
+
+    Raises:
+        UnusableBody: it is none, or out of bounds.
+    """
+    text = query.get(name, str(default))
+    number = int(text) if text.isdecimal() and len(text) <= len(str(highest)) else -1
+    if not lowest <= number <= highest:
+        detail = f"{name} must be a number from {lowest} to {highest}"
+        raise UnusableBody(400, "bad-request", detail)
+    return number

@@ -2,6 +2,7 @@
 
 from connector.moment import rfc3339
 from connector.settings import JobSettings
+from connector.store.run_logs import LogLine
 from connector.store.runs import Run
 
 
@@ -14,13 +15,20 @@ def job_view(
         "job": job.name,
         "accounts": job.accounts.text,
         "provider": job.provider,
-        "schedule": str(job.schedule) if job.schedule else None,
+        "schedule": schedule_of(job),
         "paused": is_paused,
         "next": rfc3339(job.schedule.next_after(now)) if job.schedule and is_due else None,
         "last_outcome": last.outcome if last else None,
         "records": last.records if last else None,
         "last_error": last.error if last else None,
     }
+
+
+def schedule_of(job: JobSettings) -> str | None:
+    """Say when a job runs; None: when somebody asks for it."""
+    if job.schedule is not None:
+        return str(job.schedule)
+    return f"after {job.after}" if job.after else None
 
 
 def run_view(run: Run) -> dict[str, object]:
@@ -30,11 +38,26 @@ def run_view(run: Run) -> dict[str, object]:
         "job": run.job,
         "account": run.account,
         "due_at": rfc3339(run.due_at),
-        "started_at": rfc3339(run.started_at),
+        "queued_at": rfc3339(run.queued_at),
+        "started_at": None if run.outcome == "queued" else rfc3339(run.started_at),
         "finished_at": rfc3339(run.finished_at),
         "outcome": run.outcome,
         "records": run.records,
         "batches": run.batches,
         "tokens": run.tokens,
+        "attempt": run.attempt,
+        "host": run.host,
+        "pages": run.pages,
+        "bytes": run.bytes,
+        "retries": run.retries,
+        "rejected": run.rejected,
+        "waited": run.waited,
+        "lane": run.lane or None,
         "error": run.error,
     }
+
+
+def log_view(line: LogLine) -> dict[str, object]:
+    """Give a line that a run has said as a JSON object; its time as RFC 3339 in UTC."""
+    at = rfc3339(line.at)
+    return {"number": line.number, "at": at, "kind": line.kind, "text": line.text}

@@ -2,7 +2,8 @@
 
 from connector import __version__
 from connector.store.refresh_history import MOST_OF_AN_ACCOUNT
-from connector.web.job_runs import DEFAULT_LIMIT, MOST_RUNS
+from connector.store.run_logs import MOST_LINES
+from connector.web.job_runs import DEFAULT_LIMIT, LAST_LINE, MOST_RUNS
 from connector.web.limits import ANY_REQUEST
 from connector.web.openapi_parts import (
     PROBLEM,
@@ -154,6 +155,24 @@ def _job_paths() -> Json:
                     query("limit", limit_of(DEFAULT_LIMIT, MOST_RUNS), "How many"),
                 ]
             }
+        },
+        "/v1/runs/{run}/log": {
+            "parameters": [path_parameter("run", "The run's identifier")],
+            "get": operation(
+                "What a run has said: the first 500 lines and the newest 500",
+                {"200": ("Lines, the oldest first", json_of(list_of("LogLine")))},
+                (400, 401, 403, 404, 503),
+            )
+            | {
+                "parameters": [
+                    query(
+                        "after",
+                        {"type": "integer", "minimum": 0, "maximum": LAST_LINE, "default": 0},
+                        "Only lines with a higher number",
+                    ),
+                    query("limit", limit_of(MOST_LINES, MOST_LINES), "How many"),
+                ]
+            },
         },
     }
 

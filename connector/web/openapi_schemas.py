@@ -16,7 +16,7 @@ from connector.web.openapi_parts import (
 )
 
 #: How a run ends, or that it has not.
-_OUTCOMES: Final = ["running", "succeeded", "failed", "consent_required", "interrupted"]
+_OUTCOMES: Final = ["queued", "running", "succeeded", "failed", "consent_required", "interrupted"]
 #: What a link may be asked for: seconds for which it leads somewhere, and that whoever follows it
 #: must enter a code.
 _OF_LINK: Final[Json] = {
@@ -94,13 +94,23 @@ def schemas() -> Json:
             job=TEXT,
             account=TEXT,
             due_at=TIME,
+            queued_at=TIME,
             started_at=TIME,
             finished_at=TIME,
             outcome={"enum": _OUTCOMES},
             records=NUMBER,
             batches=NUMBER,
             tokens=NUMBER,
+            attempt=NUMBER,
+            host=TEXT_OR_NULL,
+            pages=NUMBER,
+            bytes=NUMBER,
+            retries=NUMBER,
+            rejected=NUMBER,
+            waited={"type": "number"},
+            lane=TEXT_OR_NULL,
             error=TEXT_OR_NULL,
         ),
+        "LogLine": object_of(number=NUMBER, at=TIME, kind=TEXT, text=TEXT),
         "Problem": object_of(type=TEXT, title=TEXT, status=NUMBER, detail=TEXT),
     }

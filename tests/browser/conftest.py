@@ -13,7 +13,11 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
 from connector.simulator import Settings, Simulator
+from tests.acceptance.forked import Nursery
 from tests.acceptance.installation import Installation
+from tests.acceptance.untraced import trace_nothing_started
+
+__all__ = ["trace_nothing_started"]
 
 ARTEFACTS = Path(__file__).parents[2] / "artefacts" / "screenshots"
 
@@ -82,8 +86,8 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, simulator: Simulator) -> Iterator[Installation]:
-    with Installation(tmp_path, simulator) as made:
+def installation(tmp_path: Path, simulator: Simulator, nursery: Nursery) -> Iterator[Installation]:
+    with Installation(tmp_path, simulator, nursery=nursery) as made:
         made.configure()
         yield made
 

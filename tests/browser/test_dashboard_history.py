@@ -1,6 +1,7 @@
 """A person looks at what happened: jobs and their runs, the audit trail, an account's refreshes."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 
@@ -32,6 +33,9 @@ destination = { to = "sqlite:///ads.db", table = "others", key = ["id"] }
 PULL = """
 import pathlib, time
 def pull(api, context):
+    context.logger.warning("the first page has %d records", 120)
+    print("printed: <b>as it is</b>")
+    context.progress(0.37, "act_2 of 5, <b>1</b> October 2026 to 7 October 2026")
     yield [{"id": number} for number in range(120)]
     go = pathlib.Path("go")
     ends_at = time.monotonic() + 60
@@ -117,6 +121,24 @@ def wait_for(dashboard: Dashboard, text: str) -> None:
     WebDriverWait(dashboard.browser, PATIENCE).until(lambda _browser: text in dashboard.text())
 
 
+def assert_it_shows_how_far_it_is(dashboard: Dashboard, selector: str) -> None:
+    """As the terminal does: a share of the whole, where it is, how fast, and the time left."""
+    assert "37 %" in dashboard.find(selector).text
+    assert dashboard.find(f"{selector} meter").get_attribute("value") == "37"
+    assert re.search(r"\d+ rows a second, (\d+ min )?\d+ s left", dashboard.text())
+
+
+def look_at_both_schemes(browser: Chrome, width: str, name: str, selector: str) -> None:
+    """Keep a picture of an element in light and dark; nothing sticks out."""
+    for scheme in ("dark", "light"):
+        look(browser, width, scheme)
+        script = "document.querySelector(arguments[0]).scrollIntoView({block: 'center'})"
+        browser.execute_script(script, selector)
+        screenshot(browser, f"{name}-{width}-{scheme}")
+        wide: int = browser.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= WIDTHS[width]["width"]
+
+
 @pytest.mark.parametrize("width", ["phone", "desktop"])
 def test_a_job_is_run_paused_and_resumed(
     dashboard: Dashboard, browser: Chrome, installation: Installation, width: str
@@ -128,10 +150,23 @@ def test_a_job_is_run_paused_and_resumed(
         assert dashboard.find("#told").text == "A run for acme/ads has begun."
         page = dashboard.find("html")
         wait_for(dashboard, "120 rows in 1 batch are committed so far.")
-        screenshot(browser, f"history-run-live-{width}")
+        wait_for(dashboard, "act_2 of 5, <b>1</b> October 2026 to 7 October 2026")
+        assert_it_shows_how_far_it_is(dashboard, "#run-live .share")
+        look_at_both_schemes(browser, width, "history-run-live", "#run-live .share")
+        dashboard.open("/jobs/insights")
+        wait_for(dashboard, "act_2 of 5, <b>1</b> October 2026 to 7 October 2026")
+        assert_it_shows_how_far_it_is(dashboard, "td.now")
+        look_at_both_schemes(browser, width, "history-job-live", "td.now")
+        browser.back()
+        dashboard.find("#run-live .share")
+        page = dashboard.find("html")
         (installation.folder / "go").touch()
         wait_for(dashboard, "Succeeded")
         assert dashboard.find("#records").text == "200"
+        said = dashboard.find("pre.log").text
+        assert "warning  the first page has 120 records" in said
+        assert "stdout  printed: <b>as it is</b>" in said
+        screenshot(browser, f"history-run-ended-{width}")
         assert page.is_displayed(), "the page was not loaded again"
         assert installation.rows("SELECT count(*) FROM insights") == [(200,)]
 
@@ -221,3 +256,23 @@ def test_what_happened_is_of_use_to_everybody(
                     found[f"{name} {width} {scheme}"] = faulty
     assert found == {}
     assert_quiet(browser)
+
+
+@pytest.mark.parametrize("width", [375, 720, 768, 900, 1024])
+def test_long_names_and_errors_stay_within_the_page(
+    dashboard: Dashboard, browser: Chrome, installation: Installation, width: int
+) -> None:
+    account = "customers/a-rather-long-company-name-042/ads.of.the.northern.business-unit"
+    error = "HTTPStatusError: 400 for 'https://graph.example/act_1/insights?fields=a,b' " * 9
+    changed = "UPDATE run SET account = ?, error = ? WHERE outcome = 'failed'"
+    installation.write(changed, (account, error))
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 720}
+    dashboard.sign_in("/runs")
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    for path in ("/runs", "/runs?state=failed", "/jobs", "/jobs/insights", "/audit", "/accounts"):
+        dashboard.open(path)
+        assert dashboard.width() <= width, path
+    dashboard.open("/runs?state=failed")
+    assert dashboard.find("td .wrong").size["height"] < 80, "three lines; the run's page has all"
+    dashboard.open(f"/runs/{7:016x}")
+    assert error.strip() in dashboard.text()

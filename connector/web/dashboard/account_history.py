@@ -72,7 +72,7 @@ async def history_of(runtime: Runtime, account: Account) -> Mapping[str, object]
         "refresh_count": len(past),
         "refresh_plot": latency_plot(points, name="latency", title=title),
         "refresh_rate": _rate(past, runtime.now()),
-        "account_runs": [line_of(run, {}) for run in runs.runs],
+        "account_runs": [line_of(run) for run in runs.runs],
     }
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from connector.runtime import Runtime
 from connector.settings import JobSettings
 from connector.store.account_names import AccountName, AccountNames
+from connector.store.queued_runs import NONE_OPEN
 from connector.store.run_history import DAY, RunChoice, RunHistory
 from connector.store.runs import Run
 from connector.web.dashboard.frame import Frame
@@ -22,6 +23,8 @@ from connector.web.run_starter import RunStarter
 
 #: Accounts of a job on one page.
 PAGE_SIZE: Final = 50
+#: So many runs under way are shown first: as many as one daemon executes at once, and some more.
+_UNDER_WAY: Final = 20
 #: So many of the last failures are told.
 _FAILURES: Final = 5
 
@@ -66,6 +69,7 @@ class JobPages:
         """Show all jobs."""
         jobs = self._runtime.settings.jobs
         last, paused = await self._history.last(jobs), await self._runtime.runs.paused()
+        counts = await self._runtime.runs.queue.count()
         rows = []
         for name, job in jobs.items():
             line = self._runs.lines([last[name]])[0] if name in last else None
@@ -74,6 +78,7 @@ class JobPages:
                 self._when(job, is_paused=name in paused)
                 | {
                     "line": line,
+                    "open": counts.get(name, NONE_OPEN),
                     "records": sum(one.count or 0 for one in days),
                     "spark": sparkline(days, what="rows"),
                 }
@@ -81,7 +86,7 @@ class JobPages:
         return await self._frame.render(request, "jobs.html", {"rows": rows, "days": DAYS_SHOWN})
 
     async def show(self, request: Request) -> Response:
-        """Show a job: what each day brought, its accounts, and its failures."""
+        """Show a job: what each day brought, what is under way, its failures, its accounts."""
         job = self._job(request)
         if job is None:
             return await self._unknown(request)
@@ -90,6 +95,8 @@ class JobPages:
         number = page_number(request.query_params.get("page", ""))
         shown = names[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
         last = await self._history.last_of_accounts(job.name, [one.name for one in shown])
+        running = RunChoice(job=job.name, state="running")
+        under_way = await self._history.page(running, limit=_UNDER_WAY)
         choice = RunChoice(job=job.name, state="failed")
         failures = await self._history.page(choice, limit=_FAILURES)
         days = await self._days(job.name)
@@ -99,6 +106,7 @@ class JobPages:
             "accounts": self._accounts(shown, last),
             "active": sum(one.state == "active" for one in names),
             "paging": paging,
+            "under_way": self._runs.lines(under_way.runs),
             "failures": self._runs.lines(failures.runs),
             "records": sum(one.count or 0 for one in days),
             "plot": bar_plot(days, name="rows", title=title, what="rows"),
@@ -154,7 +162,7 @@ class JobPages:
         job = self._job(request)
         if job is None:
             return await self._unknown(request)
-        await self._runtime.runs.resume(job.name)
+        await self._runtime.runs.resume(job.name, now=self._runtime.now())
         text = f"{job.name} runs on its schedule again."
         return self._frame.go(request, f"/jobs/{job.name}", text)
 
@@ -173,7 +181,7 @@ class JobPages:
         is_due = job.schedule is not None and not is_paused
         return {
             "job": job,
-            "schedule": schedule_words(job.schedule),
+            "schedule": f"After {job.after}" if job.after else schedule_words(job.schedule),
             "is_paused": is_paused,
             "next": job.schedule.next_after(self._runtime.now())
             if job.schedule and is_due

@@ -1,13 +1,15 @@
 """Jobs and runs in the words, colours and plots of pages."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from connector.duration import format_duration
+from connector.jobs.run_figures import UnderWay, Whereabouts
 from connector.schedule import Cron, Schedule
 from connector.store.run_history import DAY, RunDay
+from connector.store.run_rows import FIGURES, Figures
 from connector.store.runs import Run
 from connector.web.dashboard.words import State
 from connector.web.plots import Day
@@ -20,6 +22,7 @@ _LONGEST_CURSOR: Final = 120
 OUTCOMES: Final = {
     one.name: one
     for one in (
+        State(name="queued", title="Queued", tone="quiet"),
         State(name="running", title="Running", tone="quiet"),
         State(name="succeeded", title="Succeeded", tone="good"),
         State(name="failed", title="Failed", tone="danger"),
@@ -41,37 +44,70 @@ class RunLine:
         run: itself.
         state: how it ended, or that it is under way.
         took: how long it took, in words; empty: it is under way.
-        records, batches, tokens: of the row, or of a run under way in this process, so far.
+        figures: of the row, or of a run under way in this process, so far.
         cursor: where it got to; empty: not known.
+        place: where it is, in a few words; empty: it does not tell, or has ended.
+        done: a share of the whole, in hundredths; None: likewise.
+        speed: how fast it is, how long it has waited, and the time left where that can be told;
+            empty: it has ended, or nobody has told yet.
     """
 
     run: Run
     state: State
     took: str
-    records: int
-    batches: int
-    tokens: int
+    figures: Figures
     cursor: str
+    place: str = ""
+    done: int | None = None
+    speed: str = ""
+
+    @property
+    def records(self) -> int:
+        """How many rows were written."""
+        return self.figures.records
 
 
-def line_of(run: Run, progress: Mapping[str, tuple[int, int, int]]) -> RunLine:
+def line_of(run: Run, here: UnderWay | None = None) -> RunLine:
     """Give a run as pages show it.
 
     Args:
         run: as it stands in the database.
-        progress: records, batches and tokens of runs under way in this process.
+        here: what is known of it, where it is under way in this process.
     """
-    records, batches, tokens = progress.get(run.id, (run.records, run.batches, run.tokens))
     ended = run.finished_at
-    return RunLine(
+    told = here if ended is None else None
+    where = _whereabouts(run, told)
+    # the row has what the owners before have brought, and is some seconds old
+    latest = (run, told.result) if told else (run,)
+    line = RunLine(
         run=run,
         state=OUTCOMES[run.outcome],
         took="" if ended is None else format_duration(max(0.0, ended - run.started_at)),
-        records=records,
-        batches=batches,
-        tokens=tokens,
+        figures=Figures(**{name: max(getattr(one, name) for one in latest) for name in FIGURES}),
         cursor=_cursor(run.cursor),
     )
+    if where is None:
+        return line
+    done = None if where.done is None else int(where.done * 100)
+    return replace(line, place=where.text, done=done, speed=_speed(where, line.figures.waited))
+
+
+def _whereabouts(run: Run, here: UnderWay | None) -> Whereabouts | None:
+    """Say where a run is that is under way: as this process knows, or as its owner told last."""
+    if here is not None:
+        return here.whereabouts()
+    is_told = run.outcome == "running" and run.place is not None
+    return Whereabouts.load(run.place or "") if is_told else None
+
+
+def _speed(where: Whereabouts, waited: float) -> str:
+    """Say how fast a run is, as the terminal does."""
+    told = [f"{where.rate:,.0f} rows a second"]
+    if waited >= 1:
+        told.append(f"waited {format_duration(round(waited))} for limits")
+    if where.left is not None:
+        told.append(f"{format_duration(max(1, round(where.left)))} left")
+    return ", ".join(told)
 
 
 def schedule_words(schedule: Schedule | None) -> str:

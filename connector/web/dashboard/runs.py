@@ -18,6 +18,7 @@ from connector.web.run_starter import RunStarter
 PAGE_SIZE: Final = 50
 _TABS: Final = (
     ("", "All"),
+    ("queued", "Queued"),
     ("running", "Running"),
     ("succeeded", "Succeeded"),
     ("failed", "Failed"),
@@ -90,17 +91,13 @@ class RunPages:
             return await self._frame.render(request, "error.html", values, status=404)
         (line,) = self.lines([run])
         is_here = self._starter.runner.progress(run.id) is not None
-        values = {"line": line, "run": run, "is_here": is_here}
+        log = await self._runtime.runs.logs.of_run(run.id)
+        values = {"line": line, "run": run, "is_here": is_here, "log": log}
         return await self._frame.render(request, "run.html", values)
 
     def lines(self, runs: Iterable[Run]) -> list[RunLine]:
         """Give runs as pages show them, those under way with what they have committed so far."""
-        lines = []
-        for run in runs:
-            result = self._starter.runner.progress(run.id)
-            so_far = {run.id: (result.records, result.batches, result.tokens)} if result else {}
-            lines.append(line_of(run, so_far))
-        return lines
+        return [line_of(run, self._starter.runner.progress(run.id)) for run in runs]
 
 
 def plain(text: str) -> str:

@@ -10,6 +10,7 @@ from connector.account import Account, Active, ConsentRequired
 from connector.accounts_view import last_error
 from connector.duration import format_duration
 from connector.moment import rfc3339
+from connector.settings.memory import format_memory
 from connector.store.api_keys import LAST_MOMENT
 
 #: A consent's end is shown in amber within these seconds, as the first notice of it comes …
@@ -159,4 +160,5 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "number": number,
     "rfc3339": standard_moment,
     "duration": format_duration,
+    "memory": format_memory,
 }

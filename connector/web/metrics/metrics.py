@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from connector.jobs.queue import RunQueue
 from connector.jobs.run import JobRunner
 from connector.runtime import Runtime
 from connector.web.caller import ANY, route
@@ -47,15 +48,19 @@ class Metrics(Collector):
         GCCollector(registry=self._registry)
         runtime.refresh_outcomes.tell_to(self._work.note_refresh)
 
-    def start(self, connections: Mapping[str, Connections], runner: JobRunner) -> None:
+    def start(
+        self, connections: Mapping[str, Connections], runner: JobRunner, queue: RunQueue
+    ) -> None:
         """Begin to watch what a daemon that serves has besides its objects.
 
         Args:
             connections: of each listener, by its kind.
             runner: runs its jobs.
+            queue: takes runs for it.
         """
         self._process.connections = connections
         self._process.runner = runner
+        self._process.queue = queue
         runner.tell_to(self._work.note_run)
         self._lag.start()
 

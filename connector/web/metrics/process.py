@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prometheus_client.core import Metric
 
 from connector import __version__
+from connector.jobs.queue import RunQueue
 from connector.jobs.run import JobRunner
 from connector.runtime import Runtime
 from connector.token_source.reads import SOURCES
@@ -23,11 +24,13 @@ class ProcessCounts:
     Attributes:
         connections: of each listener, by its kind.
         runner: runs jobs; None: nothing does.
+        queue: likewise.
     """
 
     def __init__(self, runtime: Runtime, refusals: Refusals) -> None:
         self.connections: Mapping[str, Connections] = {}
         self.runner: JobRunner | None = None
+        self.queue: RunQueue | None = None
         self._runtime = runtime
         self._refusals = refusals
 
@@ -169,6 +172,7 @@ class ProcessCounts:
     def _jobs(self) -> list[Metric]:
         jobs = self._runtime.settings.jobs
         running = self.runner.running if self.runner is not None else {}
+        takeovers = self.queue.takeovers if self.queue is not None else {}
         now = self._runtime.now()
         due = {
             (name,): job.schedule.next_after(now)
@@ -180,6 +184,12 @@ class ProcessCounts:
                 "job_runs_under_way",
                 "Runs under way in this process",
                 {(name,): running.get(name, 0) for name in jobs},
+                "job",
+            ),
+            counter(
+                "job_takeovers",
+                "Runs whose owner was gone, put back into the queue by this process",
+                {(name,): takeovers.get(name, 0) for name in jobs},
                 "job",
             ),
             gauge(

@@ -177,6 +177,18 @@ class StoredNumbers:
                 "job",
             ),
             gauge(
+                "job_runs_queued",
+                "Runs that wait to be begun by any process",
+                {(name,): found.queued.get(name, 0) for name in jobs},
+                "job",
+            ),
+            gauge(
+                "job_queue_age_seconds",
+                "For how long the run has waited that has waited longest",
+                {(name,): max(0.0, now - found.oldest_queued_at.get(name, now)) for name in jobs},
+                "job",
+            ),
+            gauge(
                 "job_last_success_timestamp_seconds",
                 "When a run of a job last succeeded",
                 {(name,): at for name, at in found.succeeded_at.items() if name in jobs},

@@ -89,7 +89,7 @@ def test_nobody_listens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
 def test_a_manager_that_does_not_read_holds_up_nobody(listener: socket.socket) -> None:
     manager = ServiceManager(address_of(listener))
     began = time.monotonic()
-    for _ in range(10_000):
+    for _ in range(1000):  # more than its socket holds
         manager.pet()
     assert time.monotonic() - began < 10
 

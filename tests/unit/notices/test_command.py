@@ -10,6 +10,7 @@ import pytest
 
 from connector.notices.channel import Undelivered
 from connector.notices.command import CommandChannel
+from tests.unit.jobs.bench import wait_for_end
 
 from .messages import NOW, a_message
 
@@ -87,14 +88,6 @@ async def test_it_need_not_read(tmp_path: Path) -> None:
     await channel(tmp_path, "import os; os.close(0)").send(a_message(), now=NOW)
 
 
-def is_over(pid: int) -> bool:
-    """Tell whether a process is gone, or waits for nothing but its parent."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 async def test_one_that_takes_too_long_is_killed_with_what_it_has_started(tmp_path: Path) -> None:
     code = (
         "import os, pathlib, subprocess, sys, time\n"
@@ -104,7 +97,7 @@ async def test_one_that_takes_too_long_is_killed_with_what_it_has_started(tmp_pa
     )
     with pytest.raises(Undelivered, match="took longer than 3 s"):
         await channel(tmp_path, code, limit=3).send(a_message(), now=NOW)
-    assert is_over(int((tmp_path / "child").read_text()))
+    wait_for_end(int((tmp_path / "child").read_text()))
 
 
 async def test_what_it_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
 """The daemon's application in this process, called as over its Unix socket."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from connector.runtime import Runtime, RuntimeCredentials
+from connector.runtime import Runtime
 from connector.web.app import make_app
 from connector.web.known_keys import KnownKeys
 from connector.web.run_starter import RunStarter
@@ -43,15 +44,16 @@ async def runtime(bench: Workbench) -> AsyncIterator[Runtime]:
 
 
 @pytest.fixture
-def jobs(bench: Workbench, runtime: Runtime) -> Jobs:
-    return Jobs(bench, runtime)
+def jobs(bench: Workbench, runtime: Runtime) -> Iterator[Jobs]:
+    with closing(Jobs(bench, runtime)) as made:
+        yield made
 
 
 @pytest.fixture
-async def starter(runtime: Runtime, jobs: Jobs) -> AsyncIterator[RunStarter]:
-    made = RunStarter(jobs.make_runner(RuntimeCredentials(runtime)))
+async def starter(jobs: Jobs) -> AsyncIterator[RunStarter]:
+    made = RunStarter(jobs.make_queue())
     yield made
-    await made.aclose()
+    await made.queue.aclose()
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ CALLS: dict[tuple[str, str], tuple[str | None, str, object]] = {
     ("GET", "/v1/jobs"): ("jobs:run", "/v1/jobs", None),
     ("POST", "/v1/jobs/{job}/runs"): ("jobs:run", "/v1/jobs/pull/runs", {}),
     ("GET", "/v1/runs"): ("jobs:run", "/v1/runs", None),
+    ("GET", "/v1/runs/{run}/log"): ("jobs:run", "/v1/runs/{run}/log", None),
 }
 OPEN = ("/healthz", "/connect/", "/callback/", "/consent/")
 TRICKS = [
@@ -83,10 +84,19 @@ async def make(runtime: Runtime, *scopes: str, accounts: str = "**", name: str =
     return f"Bearer {made.text}"
 
 
-async def call(tcp: httpx2.AsyncClient, route: tuple[str, str], key: str | None) -> httpx2.Response:
+async def call(
+    tcp: httpx2.AsyncClient, route: tuple[str, str], key: str | None, run: str = "none"
+) -> httpx2.Response:
     _, path, body = CALLS[route]
     headers = {} if key is None else {"Authorization": key}
-    return await tcp.request(route[0], path, headers=headers, json=body)
+    return await tcp.request(route[0], path.replace("{run}", run), headers=headers, json=body)
+
+
+async def make_run(runtime: Runtime) -> str:
+    """Make a run; give its id."""
+    run = await runtime.runs.claim("other", ACCOUNT, None, owner=runtime.owner, now=runtime.now())
+    assert run is not None
+    return run.id
 
 
 def test_every_route_is_here_or_open(app: Starlette) -> None:
@@ -118,7 +128,7 @@ async def test_a_key_may_what_its_scope_says(
 ) -> None:
     jobs.write(ONE)
     needs = CALLS[route][0]
-    answer = await call(tcp, route, await make(runtime, scope))
+    answer = await call(tcp, route, await make(runtime, scope), await make_run(runtime))
     if needs in {None, scope} or scope == "admin":
         assert answer.status_code in {200, 202}, answer.text
     else:
@@ -154,6 +164,22 @@ async def test_an_account_that_is_not_theirs_does_not_exist(
     assert absent.text == answer.text.replace(ACCOUNT, nobodys)
     (account,) = await runtime.accounts.all()
     assert account.state_name == "active"
+
+
+async def test_the_log_of_a_run_that_is_not_theirs_does_not_exist(
+    tcp: httpx2.AsyncClient, runtime: Runtime
+) -> None:
+    run = await make_run(runtime)
+    theirs = {"Authorization": await make(runtime, "admin", accounts="beta/*")}
+    answer = await tcp.get(f"/v1/runs/{run}/log", headers=theirs)
+    absent = await tcp.get("/v1/runs/none/log", headers=theirs)
+    assert (answer.status_code, absent.status_code) == (404, 404)
+    assert absent.text == answer.text.replace(run, "none")
+    await runtime.trail.collect()
+    (refused,) = await audited(runtime, "access.refused")
+    assert (refused.outcome, refused.times) == ("not_theirs", 1)
+    ours = {"Authorization": await make(runtime, "jobs:run", accounts="acme/*", name="ours")}
+    assert (await tcp.get(f"/v1/runs/{run}/log", headers=ours)).json() == []
 
 
 async def test_what_a_key_is_refused_is_told(tcp: httpx2.AsyncClient, runtime: Runtime) -> None:

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from connector import errors
+from connector.jobs.places import Limits
 from connector.runtime import Runtime
-from connector.store.runs import RunStore
-from connector.web import run_starter
+from connector.store.queued_runs import QueuedRuns
 from connector.web.run_starter import RunStarter
 from tests.unit.jobs.bench import Jobs, is_running
 from tests.unit.workbench import ACCOUNT, Workbench
@@ -46,7 +46,7 @@ async def ended(runtime: Runtime, run: str) -> str:
     """Wait until a run has ended; give its outcome."""
     while True:
         for one in await runtime.runs.history("pull", limit=50):
-            if one.id == run and one.outcome != "running":
+            if one.id == run and one.outcome not in {"queued", "running"}:
                 return one.outcome
         await asyncio.sleep(0.01)  # polls the store, as a caller polls the API
 
@@ -117,18 +117,19 @@ class TestStart:
         jobs: Jobs,
         starter: RunStarter,
     ) -> None:
-        """A run that waits for a place is claimed when it has one, and not asked for twice."""
-        assert run_starter.CONCURRENT_RUNS > 1
-        starter._places = asyncio.Semaphore(1)
+        """A run that waits for a place is taken when it has one, and not asked for twice."""
+        starter.queue.replace(runtime.settings.jobs, Limits(in_all=1, for_provider={"acme": 8}))
         await bench.connect(runtime, "acme/other", person="grace")
         jobs.write("def pull(api, context): return [{'id': context.account}]")
         begun = await begin(unix)
         assert (begun[ACCOUNT]["state"], begun["acme/other"]["state"]) == ("begun", "waiting")
-        assert begun["acme/other"]["run"] is None
-        assert len(await runtime.runs.history("pull", limit=9)) == 1
+        waiting = begun["acme/other"]["run"]
+        outcomes = {run.id: run.outcome for run in await runtime.runs.history("pull", limit=9)}
+        assert outcomes == {begun[ACCOUNT]["run"]: "running", waiting: "queued"}
         again = await unix.post("/v1/jobs/pull/runs", json={"account": "acme/other"})
         assert name_of(again) == (409, "already-running")
-        await asyncio.gather(*starter._tasks.values())
+        starter.queue.start()
+        assert await ended(runtime, waiting) == "succeeded"
         runs = await runtime.runs.history("pull", limit=9)
         assert {(run.account, run.outcome) for run in runs} == {
             (ACCOUNT, "succeeded"),
@@ -149,27 +150,13 @@ class TestStart:
         jobs.write(ENDLESS)
         run = (await begin(unix))[ACCOUNT]["run"]
         pid = await started(jobs)
-        await starter.aclose()
-        assert await ended(runtime, run) == "interrupted"
+        await starter.queue.aclose()
+        (stopped,) = await runtime.runs.history("pull", limit=9)
+        assert (stopped.id, stopped.outcome, stopped.attempt) == (run, "queued", 1)
+        assert stopped.error == "the process was stopped"
         assert not is_running(pid)
         refused = await unix.post("/v1/jobs/pull/runs")
         assert name_of(refused) == (503, "temporarily-unavailable")
-
-    async def test_the_daemon_stops_before_a_run_begins(
-        self, unix: httpx2.AsyncClient, starter: RunStarter, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Whoever asked is answered, and keeps no daemon from stopping."""
-        claiming = asyncio.Event()
-
-        async def hang(*_: object, **__: object) -> None:
-            claiming.set()
-            await asyncio.Event().wait()
-
-        monkeypatch.setattr(RunStore, "claim", hang)
-        asked = asyncio.create_task(unix.post("/v1/jobs/pull/runs"))
-        await claiming.wait()
-        await starter.aclose()
-        assert name_of(await asked) == (503, "temporarily-unavailable")
 
     async def test_the_store_is_away(
         self, unix: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
@@ -177,7 +164,7 @@ class TestStart:
         async def fail(*_: object, **__: object) -> None:
             raise errors.TemporarilyUnavailable("the disk is full")
 
-        monkeypatch.setattr(RunStore, "claim", fail)
+        monkeypatch.setattr(QueuedRuns, "put", fail)
         refused = await unix.post("/v1/jobs/pull/runs")
         assert name_of(refused) == (503, "temporarily-unavailable")
         assert "retry-after" in refused.headers
@@ -191,7 +178,7 @@ class TestStart:
         async def fail(*_: object, **__: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(RunStore, "claim", fail)
+        monkeypatch.setattr(QueuedRuns, "put", fail)
         refused = await unix.post("/v1/jobs/pull/runs")
         assert name_of(refused) == (500, "internal-error")
         assert "ZeroDivisionError" in caplog.text
@@ -280,4 +267,38 @@ class TestLists:
     @pytest.mark.parametrize("limit", ["0", "1001", "-1", "ten", "1e2", "9" * 5000, "", "²"])
     async def test_a_limit_that_is_none(self, unix: httpx2.AsyncClient, limit: str) -> None:
         answer = await unix.get("/v1/runs", params={"limit": limit})
+        assert name_of(answer) == (400, "bad-request")
+
+
+class TestLog:
+    async def test_what_a_run_has_said_a_part_at_a_time(
+        self, unix: httpx2.AsyncClient, runtime: Runtime, jobs: Jobs
+    ) -> None:
+        jobs.write("def pull(api, context):\n    [print(n) for n in range(5)]\n    return []")
+        run = (await begin(unix, account=ACCOUNT))[ACCOUNT]["run"]
+        assert await ended(runtime, run) == "succeeded"
+
+        async def said(**query: int) -> list[tuple[int, str]]:
+            answer = await unix.get(f"/v1/runs/{run}/log", params=query)
+            assert answer.status_code == 200
+            return [(line["number"], line["text"]) for line in answer.json()]
+
+        everything = [(number + 1, str(number)) for number in range(5)]
+        assert await said() == everything
+        assert await said(limit=2) == everything[:2]
+        assert await said(after=2, limit=2) == everything[2:4]
+        assert await said(after=5) == []
+        (line, *_) = (await unix.get(f"/v1/runs/{run}/log")).json()
+        assert (line["kind"], line["at"][:10]) == ("stdout", "2027-01-15")
+
+    @pytest.mark.parametrize("run", ["none", "%00", "..%2f", "a" * 5000])
+    async def test_a_run_that_is_not_there(self, unix: httpx2.AsyncClient, run: str) -> None:
+        answer = await unix.get(f"/v1/runs/{run}/log")
+        assert answer.status_code == 404
+
+    @pytest.mark.parametrize(
+        "query", ["limit=0", "limit=1001", "after=-1", "after=x", f"after={2**53}", "limit=\u00b2"]
+    )
+    async def test_a_number_that_is_none(self, unix: httpx2.AsyncClient, query: str) -> None:
+        answer = await unix.get(f"/v1/runs/none/log?{query}")
         assert name_of(answer) == (400, "bad-request")

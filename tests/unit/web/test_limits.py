@@ -84,12 +84,17 @@ class Line:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Give status, header fields and body of the next answer."""
+        head = await self.head()
         async with asyncio.timeout(10):
-            head = await self._reader.readuntil(b"\r\n\r\n")
             status_line, *fields = head.decode().strip().split("\r\n")
             headers = dict(field.lower().split(": ", 1) for field in fields)
             body = await self._reader.readexactly(int(headers["content-length"]))
         return int(status_line.split()[1]), headers, body
+
+    async def head(self) -> bytes:
+        """Give the head of the next answer."""
+        async with asyncio.timeout(10):
+            return await self._reader.readuntil(b"\r\n\r\n")
 
     async def problem(self) -> tuple[int, str]:
         status, headers, body = await self.answer()
@@ -268,3 +273,31 @@ async def test_there_is_nothing_to_upgrade_to(
     line = await daemon.open(get("/", "Connection: upgrade", "Upgrade: websocket"))
     assert (await line.answer())[2] == b"hello\n"
     assert caplog.text == ""
+
+
+async def test_a_head_goes_out_with_its_body(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+    connection_made = bounded.BoundedProtocol.connection_made
+
+    def noting(protocol: bounded.BoundedProtocol, transport: asyncio.Transport) -> None:
+        connection_made(protocol, transport)
+        write = transport.write
+
+        def note(data: bytes) -> None:
+            written.append(data)
+            write(data)
+
+        monkeypatch.setattr(transport, "write", note)
+
+    monkeypatch.setattr(bounded.BoundedProtocol, "connection_made", noting)
+    line = await daemon.open(get() + get("/nowhere") + get().replace(b"GET", b"HEAD"))
+    assert (await line.answer())[2] == b"hello\n"
+    assert (await line.answer())[0] == 404
+    head = await line.head()
+    assert head.startswith(b"HTTP/1.1 200 ")
+    whole = [data for data in written if data]
+    assert [data.partition(b"\r\n\r\n")[2] for data in whole] == [b"hello\n", b"Not Found", b""]
+    line.writer.write(get())
+    assert (await line.answer())[2] == b"hello\n"  # nothing was left over

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from connector.runtime import Runtime
+from connector.store.run_logs import LogLine
 from connector.web.dashboard import PageRoute
 from connector.web.openapi import openapi
 from tests.unit.jobs.bench import Jobs
@@ -75,6 +76,10 @@ async def test_served(unix: httpx2.AsyncClient, document: Document) -> None:
         ("get", "/v1/runs", None),
         ("get", "/v1/runs?limit=none", None),
         ("post", "/v1/jobs/none/runs", None),
+        ("get", "/v1/runs/{run}/log", None),
+        ("get", "/v1/runs/{run}/log?limit=none", None),
+        ("get", "/v1/runs/{run}/log?after=-1", None),
+        ("get", "/v1/runs/{unknown}/log", None),
     ],
 )
 async def test_answers_are_as_described(
@@ -92,13 +97,22 @@ async def test_answers_are_as_described(
         await runtime.refresh_history.flush()
     if path == "/v1/runs":
         await unix.post("/v1/jobs/pull/runs")
-    template = path.partition("?")[0].replace("none", "{job}")
-    answer = await unix.request(
-        method, path.replace("{account}", ACCOUNT).replace("{job}", "pull"), json=json
-    )
+    names = {"{account}": ACCOUNT, "{job}": "pull", "{run}": await a_run_with_a_log(runtime)}
+    template = path.partition("?")[0].replace("none", "{job}").replace("{unknown}", "{run}")
+    for name, value in names.items():
+        path = path.replace(name, value)
+    answer = await unix.request(method, path, json=json)
     described = document["paths"][template][method]["responses"][str(answer.status_code)]
     kind = answer.headers["content-type"].partition(";")[0]
     check(answer.json(), described["content"][kind]["schema"], document)
+
+
+async def a_run_with_a_log(runtime: Runtime) -> str:
+    run = await runtime.runs.claim("other", ACCOUNT, None, owner=runtime.owner, now=runtime.now())
+    assert run is not None
+    line = LogLine(number=1, at=runtime.now(), kind="info", text="said")
+    await runtime.runs.logs.add(run, [line], base=0)
+    return run.id
 
 
 def check(value: Any, schema: Document, document: Document) -> None:
@@ -119,7 +133,7 @@ def check(value: Any, schema: Document, document: Document) -> None:
         for item in value:
             check(item, schema["items"], document)
     elif isinstance(value, dict):
-        extra = {"job"} if "detail" in value else set()
+        extra = {"job", "run"} if "detail" in value else set()
         assert set(value) - extra == set(schema["properties"]), value
         for name in schema["properties"]:
             check(value[name], schema["properties"][name], document)

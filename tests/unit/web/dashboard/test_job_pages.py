@@ -1,10 +1,13 @@
 """Jobs and runs on pages: what they show, run now, pause and resume."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import insert
 
+from connector.account_name import parse_glob
+from connector.pulls.reading import load_pull
 from connector.runtime import Runtime
 from connector.schedule import parse_schedule
 from connector.store.history_tables import RunRow
@@ -60,6 +63,27 @@ class TestJobs:
         ]
         assert page.count('class="spark"') == 2
 
+    async def test_a_declared_pull_that_follows_another_job(
+        self, person: Visitor, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        follower = replace(
+            runtime.settings.jobs["pull"],
+            name="ads",
+            accounts=parse_glob("**"),
+            schedule=None,
+            after="pull",
+            run="",
+            request=load_pull({"url": "me/ads"}, {}, source="config.toml", job="ads"),
+        )
+        monkeypatch.setitem(runtime.settings.jobs, "ads", follower)
+        page = (await person.get("/jobs/ads")).text
+        shown = text_of(page)
+        assert "After pull, for all accounts" in shown
+        assert "State After another job" in shown
+        assert "Asks for GET me/ads" in shown
+        assert "Calls" not in shown
+        assert 'action="/jobs/ads/pause"' in page
+
     async def test_one_in_whole(self, person: Visitor, bench: Workbench, runtime: Runtime) -> None:
         await bench.connect(runtime, "acme/ended")
         await change(runtime, "acme/ended", state="consent_required", reason="over")
@@ -80,6 +104,22 @@ class TestJobs:
         assert "12 Jan: no run" in page
         (failure,) = rows_of(page.partition("Last failures")[2].partition("</table>")[0])
         assert "it answered 500 | acme/ads | Failed | 1,200 | " in failure
+
+    async def test_what_is_under_way_stands_before_the_failures(
+        self, person: Visitor, runtime: Runtime
+    ) -> None:
+        place = '{"done": 0.37, "text": "page 3 of 8", "rate": 20.0, "left": 83.0}'
+        await write(
+            runtime,
+            {"outcome": "failed", "error": "it answered 500", "place": None},
+            {"outcome": "running", "finished_at": None, "records": 7, "place": place},
+        )
+        page = (await person.get("/jobs/pull")).text
+        first, _, rest = page.partition("Under way")[2].partition("</table>")
+        (row,) = rows_of(first)
+        assert row.startswith("acme/ads | 59 min 59 s ago | 7 | 37 % page 3 of 8")
+        assert "Last failures" in rest
+        assert 'href="/runs?job=pull&amp;state=running"' in page
 
     async def test_one_that_is_not_there(self, person: Visitor) -> None:
         for path in ("/jobs/none", "/runs/none", "/runs/%00"):
@@ -114,6 +154,20 @@ class TestJobs:
         assert "State Succeeded Rows written 1 " in page
         assert "Asked for by a person" in page
         assert "A run for acme/ads has begun." in page
+
+    async def test_what_a_run_said_stands_on_its_page(
+        self, person: Visitor, runtime: Runtime, jobs: Jobs
+    ) -> None:
+        jobs.write("""
+            def pull(api, context):
+                context.logger.warning("careful: <b>odd</b>")
+                return []
+        """)
+        answer = await person.send("/jobs/pull/run")
+        run = answer.headers["location"].rpartition("/")[2]
+        assert await ended(runtime, run) == "succeeded"
+        page = (await person.get(f"/runs/{run}")).text
+        assert "warning  careful: &lt;b&gt;odd&lt;/b&gt;" in page
 
     async def test_run_now_for_all_or_for_one(
         self, person: Visitor, bench: Workbench, runtime: Runtime, jobs: Jobs
@@ -157,9 +211,9 @@ class TestJobs:
         assert told == "It runs already."
         (row,) = rows_of((await person.get("/runs?state=running")).text)
         assert row.endswith("| acme/ads | Running | 1 | under way")
-        await starter.aclose()
+        await starter.queue.aclose()
         page = (await person.get(path)).text
-        assert "Interrupted" in page
+        assert "In the queue since" in page
         assert "The process was stopped" in page
 
 

@@ -39,7 +39,8 @@ def rows_of(html: str) -> list[str]:
 
 
 def text_of(html: str) -> str:
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+    """Give what a person reads; a place where a line may break is none of its words."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html.replace("<wbr>", ""))).split())
 
 
 class TestAccounts:
