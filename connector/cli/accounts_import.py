@@ -10,6 +10,7 @@ import click
 from connector.cli.age_secrets import warn_of_readers
 from connector.cli.main import printable_line
 from connector.cli.options import common_options, option
+from connector.cli.output import counted
 from connector.cli.session import load, opened, run_async
 from connector.errors import ConfigurationError, ConnectorError, Problem
 
@@ -47,7 +48,7 @@ def import_(file: str, provider: str | None, config: str | None, *, refresh: boo
     async def work() -> "ConnectorError | None":
         async with opened(settings) as runtime:
             entries = await _import(runtime, file, data, provider)
-            click.echo(f"imported: {len(entries)} accounts")
+            click.echo(f"imported: {counted(len(entries), 'account')}")
             click.echo(
                 "connector: WARNING: the program that had these tokens must not use them again:"
                 " two that use the same refresh tokens end the grants.",

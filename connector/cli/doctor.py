@@ -10,7 +10,7 @@ import click
 
 from connector.cli.main import printable_line
 from connector.cli.options import common_options, json_option
-from connector.cli.output import print_json
+from connector.cli.output import counted, print_json
 from connector.cli.session import run_async
 
 if TYPE_CHECKING:
@@ -73,9 +73,6 @@ def _wrapped(text: str, *, indent: int) -> str:
 
 def _summary(findings: "list[Finding]") -> str:
     count = Counter(finding.verdict for finding in findings)
-    if count["problem"]:
-        problems = "1 problem" if count["problem"] == 1 else f"{count['problem']} problems"
-    else:
-        problems = "no problem"
-    warnings = "1 warning" if count["warning"] == 1 else f"{count['warning'] or 'no'} warnings"
-    return f"{len(findings)} checks: {problems}, {warnings}"
+    problems = counted(count["problem"], "problem") if count["problem"] else "no problem"
+    warnings = counted(count["warning"], "warning") if count["warning"] else "no warnings"
+    return f"{counted(len(findings), 'check')}: {problems}, {warnings}"

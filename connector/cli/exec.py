@@ -147,7 +147,7 @@ def _names(accounts: tuple[str, ...], variables: tuple[str, ...], *, by_fd: bool
 
 def _environment(settings: "Settings") -> dict[str, str]:
     """Give what the program gets: nothing that holds our secrets, or leads to them."""
-    from connector.jobs.callable import OWN_VARIABLES
+    from connector.jobs.child_run import OWN_VARIABLES
 
     hidden = settings.hidden_variables | OWN_VARIABLES
     return {name: value for name, value in os.environ.items() if name not in hidden}

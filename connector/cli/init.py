@@ -8,7 +8,7 @@ import click
 
 from connector.cli.options import common_options, config_path, option
 from connector.cli.session import opened, run_async
-from connector.errors import ConfigurationError, Problem
+from connector.errors import ConfigurationError, Problem, VaultSealed
 
 
 @click.command()
@@ -41,7 +41,13 @@ def init(config: str | None, seal: str | None) -> None:
 
     from connector.runtime import configured_seal
 
-    description = run_async(work())
+    try:
+        description = run_async(work())
+    except VaultSealed as error:
+        if not is_written:
+            raise
+        remedy = f"Set it in {path}, which is written, and type connector init again."
+        raise VaultSealed(error.reason, f"{error.remedy} {remedy}".strip()) from None
     seal_used = configured_seal(settings)
     click.echo(f"the vault is at {description}, sealed by {seal_used.description}")
     if is_written:

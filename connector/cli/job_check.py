@@ -1,23 +1,23 @@
 """The checks behind ``connector jobs check``; each gives findings and goes on."""
 
-import contextlib
-import os
-import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import quote
 
 import click
 
 from connector.account import Account, Active, Pending
 from connector.accounts_view import last_error
 from connector.cli.checkup.finding import Finding
+from connector.cli.destination_check import check_destination
 from connector.cli.job_run import make_runner, why_inactive
 from connector.cli.main import printable_line
 from connector.cli.session import opened
-from connector.errors import ConnectorError
+from connector.errors import ConfigurationError, ConnectorError
+from connector.jobs.granted import missing_scopes
 from connector.jobs.import_check import import_failure
+from connector.pulls.reading import load_pull
+from connector.pulls.spec import Pull
 from connector.settings import JobSettings, Settings
+from connector.web.job_views import schedule_of
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗", "red")}
 
@@ -25,12 +25,14 @@ _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "problem": ("✗",
 async def examine_job(settings: Settings, job: JobSettings) -> list[Finding]:
     """Run all checks of a job; the configuration itself has been read without a problem."""
     findings = [_finding("configuration", f"{settings.path} has no problems")]
-    findings += [_check_callable(settings, job), _check_destination(job)]
+    findings += [_check_work(settings, job), check_destination(job.destination)]
     try:
         async with opened(settings) as runtime:
             is_paused = job.name in await runtime.runs.paused()
             findings.append(_check_schedule(job, is_paused=is_paused))
-            findings += _check_accounts(job, await make_runner(runtime).accounts_of(job))
+            accounts = await make_runner(runtime).accounts_of(job)
+            findings += _check_requests(settings, job, {account.provider for account in accounts})
+            findings += _check_accounts(job, accounts)
     except ConnectorError as error:
         findings.append(
             Finding(
@@ -55,7 +57,9 @@ def exit_status(findings: list[Finding]) -> int:
     return next((one.exit_code for one in findings if one.verdict == "problem"), 0)
 
 
-def _check_callable(settings: Settings, job: JobSettings) -> Finding:
+def _check_work(settings: Settings, job: JobSettings) -> Finding:
+    if job.request is not None:
+        return _finding("request", f"{job.request.request.method} {job.request.request.url}")
     failure = import_failure(job.run, settings.folder, settings.hidden_variables)
     if failure is None:
         return _finding("run", f"{job.run} can be imported")
@@ -63,11 +67,44 @@ def _check_callable(settings: Settings, job: JobSettings) -> Finding:
     return Finding(subject="run", verdict="problem", message=failure, remedy=remedy)
 
 
+def _check_requests(settings: Settings, job: JobSettings, providers: set[str]) -> Iterator[Finding]:
+    """Check a declared pull by the data of each provider whose accounts it is run for."""
+    for name in sorted(providers & settings.providers.keys() if job.request_table else ()):
+        api, subject = settings.providers[name].api, f"request at {name}"
+        try:
+            pull = load_pull(
+                job.request_table, api.pull.table, source=settings.path.name, job=job.name
+            )
+        except ConfigurationError as error:
+            yield Finding(subject=subject, verdict="problem", message=str(error))
+            continue
+        for url in requested_urls(pull):
+            if "://" not in url:
+                refused = "" if api.base_url else "is relative, and there is no api.base_url"
+            else:
+                refused = "" if api.permits(url) else "goes where no token is sent"
+            if refused:
+                yield Finding(
+                    subject=subject,
+                    verdict="problem",
+                    message=f"{url} {refused}",
+                    remedy=f"see api.base_url and api_origins of providers.{name}",
+                )
+
+
+def requested_urls(pull: Pull) -> list[str]:
+    """Give the URLs of all requests of a pull, as they are written."""
+    requests = [pull.request, pull.each.request if pull.each else None]
+    if pull.report is not None:
+        requests += [pull.report.create, pull.report.poll, pull.report.result]
+    return [request.url for request in requests if request is not None]
+
+
 def _check_schedule(job: JobSettings, *, is_paused: bool) -> Finding:
     if is_paused:
         remedy = f"type: connector jobs resume {job.name}"
         return Finding(subject="schedule", verdict="warning", message="is paused", remedy=remedy)
-    told = str(job.schedule) if job.schedule else f"none: connector jobs run {job.name} runs it"
+    told = schedule_of(job) or f"none: connector jobs run {job.name} runs it"
     return _finding("schedule", told)
 
 
@@ -85,6 +122,16 @@ def _check_accounts(job: JobSettings, accounts: list[Account]) -> Iterator[Findi
     for account in accounts:
         subject = f"account {account.name}"
         if isinstance(account.state, Active):
+            missing = missing_scopes(job, account)
+            if missing:
+                yield Finding(
+                    subject=subject,
+                    verdict="problem",
+                    message=f"is left out: its consent does not grant {', '.join(missing)}",
+                    remedy=f"type: connector connect {account.provider} --account {account.name}",
+                    exit_code=3,
+                )
+                continue
             trouble = last_error(account)
             yield Finding(
                 subject=subject,
@@ -101,71 +148,6 @@ def _check_accounts(job: JobSettings, accounts: list[Account]) -> Iterator[Findi
             remedy=f"type: connector connect {account.provider} --account {account.name}",
             exit_code=3,
         )
-
-
-def _check_destination(job: JobSettings) -> Finding:
-    url = job.destination.url
-    is_sqlite = url.startswith("sqlite:///")
-    file = Path(url.removeprefix("sqlite:///").removeprefix("jsonl:"))
-    try:
-        _check_folder(file.parent)
-        if is_sqlite:
-            _check_database(file)
-        else:
-            _check_file(file)
-            _check_database(file.with_name(f"{file.name}.state"))
-    except (OSError, sqlite3.Error) as error:
-        message = f"{file} cannot be written: {_reason(error)}"
-        remedy = "check its folder and its mode, or change destination.to"
-        return Finding(subject="destination", verdict="problem", message=message, remedy=remedy)
-    return _finding("destination", f"{file} can be written")
-
-
-def _check_folder(folder: Path) -> None:
-    """Check that files can be made in a folder, or the folder itself.
-
-    Raises:
-        OSError: they cannot.
-    """
-    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if not nearest.is_dir():
-        raise NotADirectoryError(f"{nearest} is no folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(f"{nearest} is not writable")
-
-
-def _check_file(file: Path) -> None:
-    """Check that lines can be added to a file, where there is one.
-
-    Raises:
-        OSError: they cannot.
-    """
-    if file.exists():
-        with file.open("ab"):
-            pass
-
-
-def _check_database(file: Path) -> None:
-    """Check that a SQLite file, where there is one, can be written; nothing is.
-
-    Raises:
-        sqlite3.Error, OSError: it cannot.
-    """
-    if not file.exists():
-        return
-    url = f"file:{quote(str(file))}?mode=rw"
-    database = sqlite3.connect(url, uri=True, timeout=1.0, isolation_level=None)
-    with contextlib.closing(database):
-        try:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("ROLLBACK")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise  # another run that writes into it now says that it can be written
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _finding(subject: str, message: str) -> Finding:

@@ -1,8 +1,11 @@
 """Runs of a job that a person asks for: a line for each account, and one exit status of all."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import click
@@ -10,10 +13,15 @@ import click
 from connector import errors
 from connector.account import Account, Active, ConsentRequired
 from connector.cli.main import printable_line
+from connector.cli.output import counted
 from connector.cli.run_display import RunDisplay
 from connector.cli.session import opened
 from connector.errors import ConfigurationError, ConnectorError, Problem, TemporarilyUnavailable
+from connector.jobs.fork_server import ForkServer
+from connector.jobs.order import Asked
 from connector.jobs.run import JobRunner, RunEnding
+from connector.pulls.moments import MomentError, parse_start
+from connector.pulls.spec import MomentFormat
 from connector.runtime import Runtime, RuntimeCredentials
 from connector.settings import JobSettings, Settings
 
@@ -40,7 +48,11 @@ class Outcome:
 
 
 async def run_all(
-    settings: Settings, job: JobSettings, account: str | None, since: str | None
+    settings: Settings,
+    job: JobSettings,
+    account: str | None,
+    asked: Asked,
+    fork_server: ForkServer | None,
 ) -> list[Outcome]:
     """Run a job and print a line as each account's run ends, and a summary.
 
@@ -48,7 +60,8 @@ async def run_all(
         settings: the configuration.
         job: which one.
         account: only this one; None: every active one that the job selects.
-        since: replaces the cursor.
+        asked: of each run.
+        fork_server: starts their processes; None: each is started anew.
 
     Raises:
         ConfigurationError: the job selects no account.
@@ -58,9 +71,10 @@ async def run_all(
     """
     async with opened(settings) as runtime:
         runner = make_runner(runtime)
-        selected = await _select(settings, runner, job, account)
-        with RunDisplay(job.name, len(selected)) as display:
-            runs = (_run_one(runner, job, one.name, since, display) for one in selected)
+        runner.fork_server = fork_server
+        selected = await select(settings, runner, job, account)
+        with contextlib.closing(runner), RunDisplay(job.name, len(selected)) as display:
+            runs = (_run_one(runner, job, one.name, asked, display) for one in selected)
             # a bug in one run is told when the others have ended
             results = await asyncio.gather(*runs, return_exceptions=True)
     outcomes: list[Outcome] = []
@@ -75,7 +89,7 @@ async def run_all(
 
 def make_runner(runtime: Runtime) -> JobRunner:
     """Make what runs jobs in this process."""
-    return JobRunner(
+    runner = JobRunner(
         accounts=runtime.accounts,
         runs=runtime.runs,
         credentials=RuntimeCredentials(runtime),
@@ -84,6 +98,8 @@ def make_runner(runtime: Runtime) -> JobRunner:
         owner=runtime.owner,
         now=runtime.now,
     )
+    runner.http = runtime.settings.http
+    return runner
 
 
 def exit_status(job: str, outcomes: Sequence[Outcome]) -> int:
@@ -97,7 +113,7 @@ def exit_status(job: str, outcomes: Sequence[Outcome]) -> int:
     return telling.exit_code
 
 
-async def _select(
+async def select(
     settings: Settings, runner: JobRunner, job: JobSettings, account: str | None
 ) -> list[Account]:
     """Give the accounts to run for; those that are left out are told on standard error."""
@@ -126,7 +142,7 @@ def why_inactive(account: Account) -> str:
 
 
 async def _run_one(
-    runner: JobRunner, job: JobSettings, account: str, since: str | None, display: RunDisplay
+    runner: JobRunner, job: JobSettings, account: str, asked: Asked, display: RunDisplay
 ) -> Outcome:
     """Run one account and print its line."""
     try:
@@ -134,8 +150,9 @@ async def _run_one(
             job,
             account,
             due_at=None,
-            since=since,
-            on_progress=lambda result: display.note(account, result.records),
+            since=asked.since,
+            until=asked.until,
+            on_progress=lambda result: display.note(account, result),
         )
     except ConnectorError as error:
         outcome = _refused(account, "failed", error)
@@ -145,7 +162,7 @@ async def _run_one(
             outcome = _refused(account, "not run", busy)
         else:
             outcome = _ended(account, ending)
-    display.end(outcome.line)
+    display.end(account, outcome.line)
     return outcome
 
 
@@ -155,17 +172,39 @@ def _refused(account: str, what: str, error: ConnectorError) -> Outcome:
 
 
 def _ended(account: str, ending: RunEnding) -> Outcome:
-    line = f"{account}: {ending.outcome}, {ending.records} records"
+    line = f"{account}: {ending.outcome}, {counted(ending.records, 'record')}"
+    if ending.rejected:
+        line += f", {ending.told_rejected}"
     if ending.kind is None:
         return Outcome(account=account, line=line)
     error = ending.error or ending.outcome
     return Outcome(
-        account=account, line=f"{line}: {error}", error=error, exit_code=_exit_code(ending.kind)
+        account=account, line=f"{line}: {error}", error=error, exit_code=exit_code_of(ending.kind)
     )
 
 
-def _exit_code(kind: str) -> int:
+def exit_code_of(kind: str) -> int:
     """Give the exit status of a kind of failure: that of our error of this name, else 1."""
     error = getattr(errors, kind, None)
     is_ours = isinstance(error, type) and issubclass(error, ConnectorError)
     return error.exit_code if is_ours else 1  # type: ignore[union-attr]
+
+
+def is_not_before(since: str, until: str, now: datetime) -> bool:
+    """Tell whether a time ends before it begins, as far as its ends can be compared.
+
+    A function takes what it likes: numbers, dates, moments with an offset and lengths of time
+    (``-28d``) are compared with their like, anything else is its own business.
+
+    Args:
+        since: the begin.
+        until: the end.
+        now: with its time zone.
+    """
+    with contextlib.suppress(InvalidOperation):
+        begin, end = Decimal(since), Decimal(until)
+        return begin.is_finite() and end.is_finite() and begin >= end
+    with contextlib.suppress(MomentError):
+        form = MomentFormat(kind="datetime")
+        return str(parse_start(form, since, now)) >= str(parse_start(form, until, now))
+    return False

@@ -75,7 +75,7 @@ async def _try_all(settings: "Settings") -> dict[str, str | None]:
         ConfigurationError: a channel is not as it should be, or there is none.
     """
     from connector.errors import ConfigurationError, Problem
-    from connector.jobs.callable import OWN_VARIABLES
+    from connector.jobs.child_run import OWN_VARIABLES
     from connector.notices.channel import try_to_send
     from connector.notices.channels import make_channels
     from connector.notices.wording import trial

@@ -72,7 +72,9 @@ def _known(config: str | None) -> "dict[str, tuple[Provider, str]]":
 
 def _view(provider: "Provider") -> dict[str, object]:
     """Give what is known; None where only the provider's metadata tells."""
-    server, refresh = provider.server, provider.refresh_token
+    from connector.pulls.reading.pages import kind_of
+
+    server, refresh, pull = provider.server, provider.refresh_token, provider.api.pull
     is_discovered = _is_discovered(provider)
     return {
         "provider": provider.name,
@@ -103,6 +105,9 @@ def _view(provider: "Provider") -> dict[str, object]:
         "consent_ends_after": _duration(provider.lifetimes.consent),
         "api_base_url": provider.api.base_url,
         "api_origins": list(provider.api.origins),
+        "api_pagination": kind_of(pull.pagination) if pull.pagination else None,
+        "api_limit_headers": sorted({header.name for header in pull.limits.headers}),
+        "api_error_rules": len(pull.errors) or None,
         "notes": list(provider.notes),
     }
 

@@ -37,7 +37,10 @@ def ready(socket: str | None, config: str | None) -> None:
         with contextlib.closing(connection):
             connection.settimeout(PATIENCE)
             answer = exchange(connection, "GET", "/readyz", {})
-    except (DaemonUnreachable, OSError) as error:
+    except DaemonUnreachable as error:
+        message = f"the daemon does not answer: {error}; start it with: connector serve"
+        raise TemporarilyUnavailable(message) from None
+    except OSError as error:
         raise TemporarilyUnavailable(f"the daemon does not answer: {error}") from None
     if answer.status != 200:
         detail = f"HTTP {answer.status}"

@@ -12,6 +12,7 @@ from connector import __version__
 from connector.cli.age_secrets import recipients
 from connector.cli.main import printable_line, say_no_more
 from connector.cli.options import common_options, option
+from connector.cli.output import rows_told
 from connector.cli.private_file import check_new, new_private_file
 from connector.cli.session import load, opened, run_async
 from connector.errors import ConfigurationError, Problem, VaultSealed
@@ -109,8 +110,7 @@ def _tell(exported: "Exported", file: str) -> None:
     counts = exported.counts
     is_standard = file == STANDARD
     click.echo(
-        f"exported: {counts.get('account', 0)} accounts, {counts.get('revocation', 0)} debts of"
-        f" revocation, {counts.get('paused_job', 0)} paused jobs, {counts.get('run', 0)} runs",
+        f"exported: {rows_told(counts)}",
         err=is_standard,
     )
     for names, told in (

@@ -14,6 +14,7 @@ import click
 from connector.cli.age_secrets import identities
 from connector.cli.main import printable_line
 from connector.cli.options import common_options, option
+from connector.cli.output import rows_told
 from connector.cli.session import load, opened, run_async
 from connector.errors import ConfigurationError, Problem, Refused
 
@@ -209,10 +210,7 @@ def _source(file: str) -> Iterator[BinaryIO]:
 def _tell(imported: "Imported", checked: "Checked", unknown: list[str]) -> None:
     """Say what was written, and what a person has to do."""
     counts = imported.counts
-    click.echo(
-        f"imported: {counts['account']} accounts, {counts['revocation']} debts of revocation,"
-        f" {counts['paused_job']} paused jobs, {counts['run']} runs"
-    )
+    click.echo(f"imported: {rows_told(counts)}")
     there = {
         kind: count - counts[kind] for kind, count in checked.counts.items() if kind != "account"
     }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 
 from connector.cli.checkup.finding import Finding, ok, problem, warning
+from connector.cli.output import counted
 from connector.errors import ConnectorError
 from connector.journal import Journal
 from connector.journal_folder import volatile_type
@@ -75,7 +76,9 @@ async def _check_keys(runtime: Runtime) -> Finding:
         )
     if not found:
         return ok("data keys", f"nothing is sealed yet; data key {newest} will be used")
-    return ok("data keys", f"{sum(found.values())} sealed values, all under data key {newest}")
+    return ok(
+        "data keys", f"{counted(sum(found.values()), 'sealed value')}, all under data key {newest}"
+    )
 
 
 def _check_journal(settings: Settings, runtime: Runtime) -> Iterator[Finding]:

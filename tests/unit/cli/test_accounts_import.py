@@ -39,7 +39,7 @@ def accounts(commands: Commands) -> list[Account]:
 def test_a_refresh_token_is_enough(commands: Commands) -> None:
     entry = {"provider": "acme", "account": "acme/one", "refresh_token": granted(commands)}
     assert commands.run("accounts", "import", str(written(commands, entry))) == 0, commands.err
-    assert commands.out == "imported: 1 accounts\n"
+    assert commands.out == "imported: 1 account\n"
     assert "must not use them again" in commands.err
     (account,) = accounts(commands)
     assert account.state_name == "active"

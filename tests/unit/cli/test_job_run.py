@@ -18,6 +18,12 @@ def pull(api, context):
 """
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run takes so long that something is told on the way, on a busy machine either."""
+    monkeypatch.setattr("connector.cli.run_display._QUIET", 600.0)
+
+
 def claim(commands: Commands, owner: str | None = None) -> None:
     """Have a run of the job under way in another process."""
 
@@ -34,7 +40,7 @@ class TestExitStatus:
         commands.bench.connect_apart()
         commands.write(ONE)
         assert commands.run("jobs", "run", "pull") == 0
-        assert commands.out == "acme/ads: succeeded, 1 records\npull: 1 of 1 succeeded\n"
+        assert commands.out == "acme/ads: succeeded, 1 record\npull: 1 of 1 succeeded\n"
         assert commands.err == ""
 
     def test_the_function_fails(self, commands: Commands) -> None:
@@ -152,7 +158,7 @@ class TestAccounts:
         self.ended(commands, "acme/ended")
         commands.write(ONE)
         assert commands.run("jobs", "run", "pull") == 0
-        assert commands.out == "acme/ads: succeeded, 1 records\npull: 1 of 1 succeeded\n"
+        assert commands.out == "acme/ads: succeeded, 1 record\npull: 1 of 1 succeeded\n"
         assert commands.err.splitlines() == [
             "connector: acme/asked is left out: nobody has consented yet",
             "connector: acme/ended is left out: revoked by its owner here",

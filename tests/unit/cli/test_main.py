@@ -67,6 +67,20 @@ def test_the_working_folder_is_gone(tmp_path: Path, command: str) -> None:
     assert "bug" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("conect", "connect"), ("account", "accounts"), ("docter", "doctor"), ("server", "serve")],
+)
+def test_the_nearest_command_is_named(commands: Commands, typed: str, meant: str) -> None:
+    assert commands.run(typed) == 2
+    assert commands.err.endswith(f"No such command '{typed}'. Did you mean {meant}?\n")
+
+
+def test_a_command_that_is_like_none(commands: Commands) -> None:
+    assert commands.run("zzz") == 2
+    assert commands.err.endswith("No such command 'zzz'.\n")
+
+
 class TestDebug:
     def test_the_status_and_the_message_are_the_usual_ones(self, commands: Commands) -> None:
         assert commands.run("token", "acme/none") == 6

@@ -86,9 +86,9 @@ def move(commands: Commands) -> Move:
 def test_moved_it_goes_on_elsewhere(move: Move) -> None:
     move.here.bench.connect_apart()
     assert move.export() == 0, move.here.err
-    assert move.here.out.startswith("exported: 1 accounts, 0 debts of revocation")
+    assert move.here.out.startswith("exported: 1 account, 0 debts of revocation")
     assert move.import_() == 0, move.here.err
-    assert move.here.out.startswith("imported: 1 accounts, 0 debts of revocation")
+    assert move.here.out.startswith("imported: 1 account, 0 debts of revocation")
     assert "WARNING: do not start the installation that wrote this export of 20" in move.here.err
     assert move.run_there("refresh", ACCOUNT) == 0, move.here.err
     assert move.here.bench.refreshes == 1
@@ -221,7 +221,7 @@ class TestFile:
         assert move.export() == 0
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(move.file.read_bytes())))
         assert move.run_there("vault", "import", "-", "--identity", str(move.key)) == 0
-        assert move.here.out.startswith("imported: 1 accounts")
+        assert move.here.out.startswith("imported: 1 account")
 
     @pytest.mark.parametrize("at", [0, 30, -1])
     def test_one_that_was_changed_is_refused(self, at: int, move: Move) -> None:
@@ -344,7 +344,7 @@ class TestPresent:
         monkeypatch.setattr(click, "prompt", lambda *_, **__: answer)
         assert move.import_() == status
         assert f"Accounts are here already: {ACCOUNT}\n" in move.here.err
-        assert count is None or move.here.out.startswith(f"imported: {count} accounts")
+        assert count is None or move.here.out.startswith(f"imported: {count} account")
 
     def test_what_is_older_is_held_until_a_person_confirms(self, move: Move) -> None:
         """Restored from an export of yesterday (CHECKLIST 80, R35)."""

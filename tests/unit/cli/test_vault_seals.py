@@ -191,7 +191,11 @@ def test_init_may_be_typed_again_once_its_seal_can_be_had(
     monkeypatch.setattr("connector.vault.terminal.has_terminal", lambda: False)
     again = ["init", "--seal", "passphrase", "--config", str(config)]
     assert run(again) == 5
+    told = f"Set it in {config}, which is written, and type connector init again."
+    assert told in capsys.readouterr().err
     assert 'seal = "passphrase"' in config.read_text()
+    assert run(["init", "--config", str(config)]) == 5
+    assert "which is written" not in capsys.readouterr().err
     assert run(["init", "--seal", "file:root.key", "--config", str(config)]) == 2
     assert "vault.seal: is passphrase there already" in capsys.readouterr().err
     monkeypatch.setenv("CONNECTOR_VAULT_PASSPHRASE", "six words chosen")
