@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# others that pull data: what they pin does not resolve together with ours
+PEERS := $(VENV)/peers
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .PHONY: demo test check unit bench mutations fuzz docs lock clean
@@ -19,13 +21,15 @@ check: $(VENV)/.dev  ## lint, format, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# hundreds of processes start: each would compile all modules again where the environment has this
+unit: export PYTHONDONTWRITEBYTECODE :=
 unit: $(VENV)/.dev  ## unit, store, acceptance and browser tests, with branch coverage
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n auto --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-bench: $(VENV)/.bench  ## the benchmark tables, peers measured in the same run
+bench: $(VENV)/.bench $(VENV)/.peers  ## the benchmark tables, peers measured in the same run
 	$(BIN)/python -m tests.benchmarks
 
 mutations: $(VENV)/.dev  ## take out one guard after another, and see that a test notices
@@ -49,9 +53,16 @@ lock: $(VENV)/.dev  ## resolve the lock files anew
 	  -c requirements/dev.lock -o requirements/bench.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	  --python-version 3.11 --group fuzz -c requirements/dev.lock -o requirements/fuzz.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --group peers -o requirements/peers.lock
 
 $(VENV)/.bench: requirements/bench.lock $(VENV)/.dev
 	$(INSTALL) -r requirements/bench.lock
+	@touch $@
+
+$(VENV)/.peers: requirements/peers.lock
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.fuzz: requirements/fuzz.lock $(VENV)/.dev

@@ -7,11 +7,17 @@ import pytest
 from sqlalchemy.engine import URL
 
 from connector.simulator import Settings, Simulator
+from connector.simulator.options import changed
 from tests.postgres import PostgresServer
 
 from .callers import Callers
+from .facebook_example import USUAL, FacebookExample
+from .forked import Nursery
 from .installation import Installation
+from .untraced import trace_nothing_started
 from .vaults import vault_template
+
+__all__ = ["trace_nothing_started"]
 
 
 @pytest.fixture
@@ -21,10 +27,35 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def installation(tmp_path: Path, simulator: Simulator) -> Iterator[Installation]:
-    with Installation(tmp_path, simulator) as made:
+def installation(tmp_path: Path, simulator: Simulator, nursery: Nursery) -> Iterator[Installation]:
+    with Installation(tmp_path, simulator, nursery=nursery) as made:
         made.configure()
         yield made
+
+
+@pytest.fixture(scope="session")
+def connected_example(
+    tmp_path_factory: pytest.TempPathFactory, nursery: Nursery
+) -> Iterator[FacebookExample]:
+    """The example of Facebook Ads, with an account, and its simulator."""
+    folder = tmp_path_factory.mktemp("facebook") / "example"
+    with (
+        Simulator(changed(Settings(), USUAL)) as simulator,
+        FacebookExample(folder, simulator, nursery) as made,
+    ):
+        made.prepare()
+        yield made
+
+
+@pytest.fixture
+def example(connected_example: FacebookExample) -> Iterator[FacebookExample]:
+    """The same, without records; what a test sets is unset afterwards."""
+    simulator = connected_example.simulator
+    before = simulator.state.settings
+    connected_example.begin_anew()
+    yield connected_example
+    simulator.state.settings = before
+    connected_example.assert_no_token_is_shown()
 
 
 @pytest.fixture(scope="session")

@@ -18,16 +18,27 @@ from typing import Any, Self
 
 from connector.simulator import Person, Simulator
 
+from .forked import Forked, Nursery
+
 #: No command takes longer on a busy machine.
 PATIENCE = 60.0
 
 
 class Installation:
-    """A folder with a configuration, and the processes that were started in it."""
+    """A folder with a configuration, and the processes that were started in it.
 
-    def __init__(self, folder: Path, simulator: Simulator) -> None:
+    Args:
+        folder: is there.
+        simulator: its providers.
+        nursery: commands are forked from it; None: each is a new program.
+    """
+
+    def __init__(
+        self, folder: Path, simulator: Simulator, *, nursery: Nursery | None = None
+    ) -> None:
         self.folder = folder
         self.simulator = simulator
+        self.nursery = nursery
         self.port = free_port()
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("CONNECTOR_")
@@ -96,34 +107,45 @@ class Installation:
         environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run one command to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "connector", *arguments],
-            cwd=self.folder,
-            env=self.environment | (environment or {}),
-            input=input_text,
-            stdin=subprocess.DEVNULL if input_text is None else None,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        whole = self.environment | (environment or {})
+        process = self._started(*arguments, environment=whole, takes_input=input_text is not None)
+        with process:
+            try:
+                out, err = process.communicate(input_text, timeout=PATIENCE)
+            except BaseException:
+                process.kill()
+                raise
+        done = subprocess.CompletedProcess(process.args, process.returncode, out, err)
         self.printed += [done.stdout, done.stderr]
         return done
 
     def start(self, *arguments: str, takes_input: bool = False) -> subprocess.Popen[str]:
         """Start one command."""
-        process = subprocess.Popen(
+        process = self._started(*arguments, environment=self.environment, takes_input=takes_input)
+        self._processes.append(process)
+        return process
+
+    def _started(
+        self, *arguments: str, environment: dict[str, str], takes_input: bool
+    ) -> subprocess.Popen[str]:
+        if self.nursery is not None and self.nursery.can_run(environment):
+            return Forked(
+                self.nursery,
+                arguments,
+                cwd=self.folder,
+                env=environment,
+                takes_input=takes_input,
+            )
+        return subprocess.Popen(
             [sys.executable, "-m", "connector", *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env=environment,
             stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             bufsize=1,
         )
-        self._processes.append(process)
-        return process
 
     def finish(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
         """Wait for a process; give exit status, standard output and standard error."""

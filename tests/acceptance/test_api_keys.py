@@ -9,6 +9,8 @@ import pytest
 
 from .installation import Installation
 
+pytestmark = pytest.mark.traced
+
 
 @pytest.fixture
 def tcp(installation: Installation) -> Iterator[httpx2.Client]:

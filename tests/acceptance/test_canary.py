@@ -86,19 +86,20 @@ class ProcessWatch:
 
     def _watch(self) -> None:
         while not self._is_over.wait(0.01):
-            for process in Path("/proc").glob("[0-9]*"):
-                self._look(process)
+            for name in os.listdir("/proc"):  # noqa: PTH208 - in a third of glob's time
+                if name.isdigit():
+                    self._look(Path("/proc", name))
 
     def _look(self, process: Path) -> None:
         try:
             arguments = (process / "cmdline").read_bytes()
+            if b"connector" not in arguments or int(process.name) == os.getpid():
+                return
             environment = (process / "environ").read_bytes()
         except OSError:
             return  # it has ended, or is not ours
-        if b"connector" not in arguments or int(process.name) == os.getpid():
-            return
         self.seen[f"{process.name} cmdline"] = arguments
-        if b"connector.jobs.child" in arguments:
+        if b"connector.jobs.fork_template" in arguments:
             self.seen[f"{process.name} child environ"] = environment
 
 
@@ -124,6 +125,7 @@ destination = { to = "sqlite:///ads.db", table = "insights", key = ["date", "ad_
     (tmp_path / "ads.secret").unlink()
     installation.environment["ADS_SECRET"] = CLIENT_SECRET
     installation.environment["CONNECTOR_DEBUG"] = "1"
+    installation.nursery = None  # what a process is started with is looked at
     searched: list[str] = []
 
     with ProcessWatch() as watch:

@@ -15,14 +15,15 @@ from connector.integrations.google_auth import AccountCredentials
 from connector.simulator import Settings, Simulator
 from tests.unit.http_clients import EVERY_CLIENT, with_async_aiohttp, with_requests
 
+from .forked import Nursery
 from .installation import Installation
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def serving(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[Installation]:
     with (
         Simulator(Settings(access_token_lifetime=3600, rotation="strict_family")) as simulator,
-        Installation(tmp_path_factory.mktemp("client"), simulator) as made,
+        Installation(tmp_path_factory.mktemp("client"), simulator, nursery=nursery) as made,
     ):
         made.configure()
         made.connect("ads", "acme/ads")

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from connector.simulator import Settings
 from tests.acceptance.real_time import real_time_workbench
+
+pytestmark = pytest.mark.traced
 
 DURABLE = ("synchronous_commit", "fsync", "full_page_writes")
 

@@ -100,6 +100,7 @@ def flooded(installation: Installation, request: pytest.FixtureRequest) -> Itera
     config = installation.folder / "config.toml"
     rate = getattr(request, "param", 0)
     config.write_text(config.read_text().replace("[daemon]", f"[daemon]\nrate_limit = {rate}"))
+    installation.nursery = None  # memory and descriptors are those of a program that was started
     made = Flooded(installation)
     yield made
     made.unix.close()

@@ -13,8 +13,11 @@ import pytest
 from connector.simulator import Simulator
 from tests.postgres import PostgresServer
 
+from .forked import Nursery
 from .installation import Installation
 from .test_canary import found_in
+
+pytestmark = pytest.mark.traced
 
 IDENTITY = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
 RECIPIENT = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
@@ -37,11 +40,11 @@ def here(installation: Installation, simulator: Simulator) -> Installation:
 
 
 @pytest.fixture
-def there(tmp_path: Path, simulator: Simulator) -> Iterator[Installation]:
+def there(tmp_path: Path, simulator: Simulator, nursery: Nursery) -> Iterator[Installation]:
     """Another host, with nothing on it."""
     folder = tmp_path / "there"
     folder.mkdir()
-    with Installation(folder, simulator) as made:
+    with Installation(folder, simulator, nursery=nursery) as made:
         made.configure()
         (folder / "key.txt").write_text(IDENTITY)
         (folder / "key.txt").chmod(0o600)

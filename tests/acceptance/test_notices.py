@@ -17,6 +17,8 @@ from connector.simulator import Simulator
 
 from .installation import PATIENCE, Installation
 
+pytestmark = pytest.mark.traced
+
 #: Writes each notice to a line of a file, and says whether it was given a secret.
 HOOK = """
 import os, sys

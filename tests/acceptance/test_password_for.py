@@ -16,6 +16,8 @@ import pytest
 
 from .installation import PATIENCE, Installation
 
+pytestmark = pytest.mark.traced
+
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "clients.md").read_text()
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 GIT = shutil.which("git") or ""

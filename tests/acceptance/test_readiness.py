@@ -46,6 +46,7 @@ def test_no_daemon(installation: Installation) -> None:
     asked = installation.run("ready")
     assert asked.returncode == 4
     assert "no daemon listens on" in asked.stderr
+    assert "start it with: connector serve" in asked.stderr
     assert "connector.sock" in asked.stderr
     config = installation.folder / "config.toml"
     config.write_text('[daemon]\nsocket = ""\n')

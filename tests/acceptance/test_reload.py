@@ -19,6 +19,8 @@ from connector.simulator.faults import Fault
 from .daemon_log import Served
 from .installation import PATIENCE, Installation
 
+pytestmark = pytest.mark.traced
+
 
 @pytest.fixture
 def unix(installation: Installation) -> Iterator[httpx2.Client]:
@@ -187,7 +189,7 @@ class TestRefused:
         told = [line for line in served.log.lines if "reload.problem" in line]
         named = ["vault.url", "vault.journal", "daemon.port"]
         assert [key for key in named if any(f" {key}: " in line for line in told)] == named
-        assert all("restart the daemon" in line for line in told)
+        assert all("restart it" in line for line in told)
         assert unix.get("/v1/jobs").json() == []
         assert unix.get("/v1/accounts/acme/ads/token").status_code == 200
 
@@ -236,9 +238,10 @@ class TestUnderLoad:
                 assert unix.get("/v1/accounts/acme/ads/token").status_code == 200
             return resident(served.process.pid)
 
-        before = reload(50)
-        after = reload(200)
-        assert after - before < 4 * 1024, f"{before} KiB, then {after} KiB"
+        before = reload(300)  # the heap finds its size, bounded caches are full
+        after = reload(300)
+        # one arena of the heap more is 2 MiB; what each of them left would be ten kilobytes
+        assert after - before < 3 * 1024, f"{before} KiB, then {after} KiB"
 
 
 class TestUnderWay:

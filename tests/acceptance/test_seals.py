@@ -13,6 +13,8 @@ from tests.unit.vault.transit_server import TOKEN, TransitServer
 from .installation import PATIENCE, Installation
 from .terminal import Terminal
 
+pytestmark = pytest.mark.traced
+
 WORDS = "Zwölf Boxkämpfer jagen"
 VARIABLE = "CONNECTOR_VAULT_PASSPHRASE"
 ASKED = "Passphrase of the vault: "

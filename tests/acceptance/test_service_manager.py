@@ -13,6 +13,8 @@ import pytest
 
 from .installation import PATIENCE, Installation
 
+pytestmark = pytest.mark.traced
+
 
 class Manager:
     """The socket of a service manager, and what a daemon said on it."""
@@ -115,6 +117,7 @@ class TestWatchdog:
         self, installation: Installation, manager: Manager
     ) -> None:
         installation.environment["WATCHDOG_USEC"] = "1000000"
+        installation.nursery = None  # only a parent is told that a process was stopped
         daemon = installation.serve()
         for _ in range(4):
             assert "WATCHDOG" in manager.next(but="READY")

@@ -16,6 +16,8 @@ from .daemon_log import Served
 from .installation import PATIENCE, Installation, free_port
 from .test_canary import CLIENT_SECRET, found_in
 
+pytestmark = pytest.mark.traced
+
 TOKEN = "/v1/accounts/acme/ads/token"
 TEMPLATE = "GET /v1/accounts/{account:path}/token"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -11,6 +11,7 @@ import pytest
 
 from connector.simulator import Settings, Simulator
 
+from .forked import Nursery
 from .installation import PATIENCE, Installation
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "clients.md").read_text()
@@ -27,10 +28,10 @@ def written(language: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def serving(tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[Installation]:
     with (
         Simulator(Settings(access_token_lifetime=3600)) as simulator,
-        Installation(tmp_path_factory.mktemp("clients"), simulator) as made,
+        Installation(tmp_path_factory.mktemp("clients"), simulator, nursery=nursery) as made,
     ):
         made.configure()
         made.connect("ads", "acme/facebook")

@@ -19,6 +19,7 @@ BENCHMARKS = (
     "memory",
     "vault",
     "rotation",
+    "pulls",
 )
 
 

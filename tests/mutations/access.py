@@ -183,7 +183,7 @@ _LISTS: Final = (
 
 _LOG: Final = (
     *of(
-        "connector/cli/serve.py",
+        "connector/cli/service.py",
         (
             "nobody waits for who reads the daemon's log",
             "    configure_logging(level, style, is_threaded=True)\n",

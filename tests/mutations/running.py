@@ -7,6 +7,10 @@ from tests.mutations.mutation import Table, of
 _CHANGE: Final = "tests/unit/test_another_configuration.py"
 _EXCHANGE: Final = "tests/unit/providers/test_exchange.py"
 _TIMER: Final = "tests/unit/jobs/test_timer.py::TestReplace"
+_TAKEOVER: Final = "tests/unit/jobs/test_queue.py::TestTakeover"
+_UNDER_WAY: Final = "tests/unit/jobs/test_under_way.py"
+_LOST: Final = "tests/unit/jobs/test_lost_templates.py"
+_MEMORY: Final = "tests/unit/jobs/test_memory.py"
 _READY: Final = "tests/unit/web/test_readiness.py"
 _MANAGER: Final = "tests/unit/daemon/test_service_manager.py"
 
@@ -65,13 +69,82 @@ RUNNING: Final = Table(
             ),
         ),
         *of(
-            "connector/jobs/schedule.py",
+            "connector/store/run_rows.py",
             (
-                "a job that was removed while it waited does not begin",
-                "                return  # it was removed while this waited\n",
-                "                present = job\n",
-                _TIMER,
+                "on one host a silent owner that is seen keeps its run",
+                "    if silence is None or (is_local and is_present(run.owner)):\n",
+                "    if silence is None:\n",
+                _TAKEOVER,
             ),
+            (
+                "a run whose owner is heard is not lost, wherever the wall clock is set to",
+                "is_late = is_silent and now > deadline_at + GRACE",
+                "is_late = now > deadline_at + GRACE",
+                f"{_UNDER_WAY}::TestWallClock",
+            ),
+        ),
+        *of(
+            "connector/jobs/run_credentials.py",
+            (
+                "a run is given no token of another account that has its account's name by now",
+                "                if credential.account_id in {None, self._account_id}:\n",
+                "                if credential:\n",
+                f"{_UNDER_WAY}::TestAccount",
+            ),
+        ),
+        *of(
+            "connector/jobs/granted.py",
+            (
+                "no run begins for an account that its job does not select any more",
+                "    if not selects(job, account):\n",
+                "    if not job:\n",
+                f"{_UNDER_WAY}::TestAccount",
+            ),
+        ),
+        *of(
+            "connector/jobs/owning.py",
+            (
+                "the end of a run is written before the store is closed",
+                "        await asyncio.wait({task})\n        raise\n",
+                "        raise\n",
+                f"{_UNDER_WAY}::TestStop",
+            ),
+        ),
+        *of(
+            "connector/store/lost_runs.py",
+            (
+                "a run that was lost five times is begun no more",
+                "run.queued_at is None or run.attempt >= MOST_ATTEMPTS:\n",
+                "run.queued_at is None:\n",
+                _TAKEOVER,
+            ),
+        ),
+        *of(
+            "connector/jobs/template_process.py",
+            (
+                "a template that is given up does not see it, and ends no run",
+                "            self._process.send_signal(signal.SIGSTOP)\n",
+                "            self._requests.close()\n",
+                _LOST,
+            ),
+        ),
+        *of(
+            "connector/jobs/memory.py",
+            (
+                "what a run has of the template is not counted",
+                "for one in pids) - inherited\n",
+                "for one in pids)\n",
+                _MEMORY,
+            ),
+            (
+                "what its processes take is counted with a run",
+                "    pids = [pid, *descendants_of(pid)]\n",
+                "    pids = [pid]\n",
+                _MEMORY,
+            ),
+        ),
+        *of(
+            "connector/jobs/schedule.py",
             (
                 "a schedule that stays keeps its due time",
                 "            if before.get(name) != schedule:\n",

@@ -7,6 +7,8 @@ from tests.mutations.mutation import Table, of
 _DUE: Final = "tests/store/test_due.py"
 _OWNER: Final = "tests/store/test_owner.py"
 _GATE: Final = "tests/unit/token_source/test_gate.py"
+_RATE_LIMITS: Final = "tests/store/test_rate_limits.py"
+_SHARED_LIMITS: Final = "tests/unit/jobs/test_shared_limits.py"
 
 _OWNERS: Final = of(
     "connector/store/owner.py",
@@ -18,8 +20,8 @@ _OWNERS: Final = of(
     ),
     (
         "in another PID namespace nothing is certain",
-        "    if (boot_id, namespace) != (_boot_id(), _pid_namespace()):\n",
-        "    if boot_id != _boot_id():\n",
+        "    if (boot, namespace) != (_boot_id(), _pid_namespace()):\n",
+        "    if boot != _boot_id():\n",
         _OWNER,
     ),
     (
@@ -36,13 +38,13 @@ _OWNERS: Final = of(
     ),
     (
         "an owner of another boot is gone where only this host uses the database",
-        "    if is_local and boot_id != _boot_id() != _UNKNOWN:\n",
+        "    if is_local and boot != _boot_id() != _UNKNOWN:\n",
         "    if False:\n",
         _OWNER,
     ),
     (
         "what is not known is not certain",
-        "    if _UNKNOWN in (boot_id, namespace, start_time) or not pid.isdecimal():\n",
+        "    if _UNKNOWN in (boot, namespace, start_time) or not pid.isdecimal():\n",
         "    if not pid.isdecimal():\n",
         _OWNER,
     ),
@@ -113,6 +115,42 @@ _FOUND: Final = (
             "delete(HaltRow).where(col(HaltRow.provider) == provider)",
             "delete(HaltRow).where(col(HaltRow.provider) != provider + 'x')",
             "tests/store/test_halts.py",
+        ),
+    ),
+    *of(
+        "connector/store/rate_limits.py",
+        (
+            "a rate limit of a clock that was wrong is not believed",
+            "                col(row.told_at) <= clock + _AHEAD,\n",
+            "",
+            _RATE_LIMITS,
+        ),
+        (
+            "of two halts for a rate limit the longer stays",
+            "case((and_(is_sane, there > told), there), else_=told)",
+            "case((and_(is_sane, there < told), there), else_=told)",
+            _RATE_LIMITS,
+        ),
+    ),
+    *of(
+        "connector/jobs/shared_limits.py",
+        (
+            "a run that begins knows what others were refused for",
+            "                    await self._attempt(self._look_first(provider))\n",
+            "                    pass\n",
+            _SHARED_LIMITS,
+        ),
+        (
+            "what a run was refused for is told before its process may end",
+            "                        await asyncio.shield(self._telling)\n",
+            "                        pass\n",
+            _SHARED_LIMITS,
+        ),
+        (
+            "a rate limit that stays near is not told for each page",
+            "        if (not is_longer and not is_due) or",
+            "        if",
+            _SHARED_LIMITS,
         ),
     ),
     *of(

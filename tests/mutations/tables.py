@@ -12,6 +12,7 @@ from tests.mutations.moving import MOVING
 from tests.mutations.mutation import Table
 from tests.mutations.noticing import NOTICING
 from tests.mutations.pages import PAGES
+from tests.mutations.pulling import PULLING
 from tests.mutations.refreshing import REFRESHING
 from tests.mutations.running import RUNNING
 from tests.mutations.sealing import SEALING
@@ -21,6 +22,7 @@ from tests.mutations.sharing import SHARING
 from tests.mutations.storing import STORING
 from tests.mutations.tracing import TRACING
 from tests.mutations.vault import VAULT
+from tests.mutations.walking import WALKING
 
 TABLES: Final[tuple[Table, ...]] = (
     REFRESHING,
@@ -39,6 +41,8 @@ TABLES: Final[tuple[Table, ...]] = (
     HANDING_ON,
     PAGES,
     RUNNING,
+    PULLING,
+    WALKING,
     NOTICING,
     TRACING,
 )
