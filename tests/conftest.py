@@ -1,11 +1,13 @@
 """Fixtures for all tests: a Postgres server, and databases on it."""
 
+import gc
 import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+from .acceptance.forked import Nursery
 from .postgres import PostgresServer, running_server
 
 # the same examples every time, and no failure because a machine is busy
@@ -17,6 +19,12 @@ settings.load_profile("connector")
 for _number in (signal.SIGHUP, signal.SIGQUIT):
     signal.signal(_number, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Look no more for garbage in what was collected: thousands of tests, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +39,10 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The URL of an empty database, as a configuration has it."""
     with postgres_server.database() as url:
         yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """The process that commands of ours are forked from."""
+    with Nursery.started() as started:
+        yield started

@@ -34,6 +34,7 @@ _ROUTES: Final = (
     "/v1/jobs",
     "/v1/jobs/pull/runs",
     "/v1/runs",
+    "/v1/runs/0123456789abcdef/log",
     "/connect/x",
     "/callback/acme",
     "/consent/x",

@@ -290,7 +290,7 @@ def test_an_interpreter_that_ends_commits_a_refresh_under_way(bench: Workbench) 
     bench.connect_apart(is_expired=True)
     bench.fault("hold", when="after")
     script = Script(bench, LEAVING)
-    bench.simulator.gates["gate"].wait_until_held(timeout=30)
+    bench.simulator.gates["gate"].wait_until_held(timeout=60)
     assert script.process.stdin is not None
     assert script.process.stdout is not None
     script.process.stdin.write("\n")

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import pytest
 
-from connector.cli.main import COMMANDS
+from connector.cli.main import COMMANDS, connector
 from connector.secret import SecretReference
 from connector.settings import Settings, load_settings
 
@@ -19,7 +20,13 @@ ROOT: Final = Path(__file__).parents[2]
 SYSTEMD: Final = ROOT / "examples" / "deployment" / "systemd"
 CONTAINER: Final = ROOT / "examples" / "deployment" / "container"
 UNIT: Final = SYSTEMD / "connector.service"
-FOLDERS: Final = {"systemd": SYSTEMD, "container": CONTAINER}
+WORKER: Final = SYSTEMD / "connector-worker.service"
+#: The configurations that are copied.
+CONFIGS: Final = {
+    "systemd": SYSTEMD / "config.toml",
+    "systemd, several hosts": SYSTEMD / "postgres.toml",
+    "container": CONTAINER / "config.toml",
+}
 
 #: Directives of the service that are simply on.
 ON: Final = """
@@ -43,6 +50,7 @@ SERVICE: Final = {
     "WatchdogSec": ["60"],
     "Restart": ["on-failure"],
     "RestartSec": ["2"],
+    "OOMPolicy": ["continue"],
     "RestartPreventExitStatus": ["2 5"],
     "TimeoutStartSec": ["90"],
     "TimeoutStopSec": ["90"],
@@ -58,6 +66,12 @@ SERVICE: Final = {
     "SystemCallFilter": ["@system-service", "~@privileged"],
     "SystemCallErrorNumber": ["EPERM"],
 }
+#: A worker's is the same but for these: it has no socket, so that its end may take no folder away.
+WORKER_SERVICE: Final = {
+    name: values for name, values in SERVICE.items() if not name.startswith("RuntimeDirectory")
+} | {"ExecStart": ["/opt/connector/bin/connector worker --log-format json"]}
+#: Each unit, and what is meant.
+UNITS: Final = {UNIT: SERVICE, WORKER: WORKER_SERVICE}
 
 
 def section(name: str, path: Path = UNIT) -> dict[str, list[str]]:
@@ -80,31 +94,53 @@ def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def settings_of(kind: str, folder: Path) -> Settings:
-    shutil.copy(FOLDERS[kind] / "config.toml", folder)
+    shutil.copy(CONFIGS[kind], folder / "config.toml")
     return load_settings(folder / "config.toml")
 
 
-class TestUnit:
-    def test_every_directive_is_meant(self) -> None:
-        found = section("Service")
-        del found["LoadCredentialEncrypted"]
-        assert found == SERVICE | {name: ["yes"] for name in ON.split()}
+def credentials_of(path: Path) -> set[str]:
+    """Give the names of the credentials that a unit loads."""
+    return {one.partition(":")[0] for one in section("Service", path)["LoadCredentialEncrypted"]}
 
-    def test_exit_statuses_that_a_restart_does_not_heal(self) -> None:
+
+@pytest.fixture(params=UNITS, ids=lambda path: path.stem)
+def unit(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+class TestUnit:
+    def test_every_directive_is_meant(self, unit: Path) -> None:
+        found = section("Service", unit)
+        del found["LoadCredentialEncrypted"]
+        assert found == UNITS[unit] | {name: ["yes"] for name in ON.split()}
+        others = {name: section(name, unit) for name in ("Unit", "Install")}
+        assert others["Install"] == {"WantedBy": ["multi-user.target"]}
+        assert set(others["Unit"]) == {"Description", "Wants", "After", "ConditionPathExists"}
+
+    def test_it_starts_a_command_that_is_there(self, unit: Path) -> None:
+        program, command, *options = section("Service", unit)["ExecStart"][0].split()
+        assert program == "/opt/connector/bin/connector"
+        found = connector.get_command(click.Context(connector), command)
+        assert found is not None
+        known = {name for one in found.params for name in one.opts}
+        assert {option for option in options if option.startswith("--")} <= known
+
+    def test_exit_statuses_that_a_restart_does_not_heal(self, unit: Path) -> None:
         """Those of the errors that say so of themselves."""
         from connector.errors import ConfigurationError, TemporarilyUnavailable, VaultSealed
 
-        never = set(map(int, section("Service")["RestartPreventExitStatus"][0].split()))
+        never = set(map(int, section("Service", unit)["RestartPreventExitStatus"][0].split()))
         assert {ConfigurationError.exit_code, VaultSealed.exit_code} == never
         assert TemporarilyUnavailable.exit_code not in never
 
-    def test_the_stop_leaves_time_for_what_is_under_way(self) -> None:
+    def test_the_stop_leaves_time_for_what_is_under_way(self, unit: Path) -> None:
         from connector.consent.consents import DRAIN_TIME as CONSENTS
         from connector.token_source.flights import DRAIN_TIME as REFRESHES
         from connector.web.server import SHUTDOWN_TIME
 
         needed = max(CONSENTS, REFRESHES) + 2 * SHUTDOWN_TIME
-        assert int(section("Service")["TimeoutStopSec"][0]) > needed + 10
+        assert int(section("Service", unit)["TimeoutStopSec"][0]) > needed + 10
 
     def test_the_credentials_that_the_configuration_names_are_loaded(self, tmp_path: Path) -> None:
         settings = settings_of("systemd", tmp_path)
@@ -113,10 +149,26 @@ class TestUnit:
             assert registration.client_secret is not None
             assert registration.client_secret.kind == "credential"
             wanted.add(registration.client_secret.name)
-        loaded = {one.partition(":")[0] for one in section("Service")["LoadCredentialEncrypted"]}
+        loaded = credentials_of(UNIT)
         assert wanted <= loaded
         script = (SYSTEMD / "connector-admin").read_text()
         assert set(re.findall(r"LoadCredentialEncrypted=([\w-]+):", script)) == loaded
+
+    def test_a_worker_is_given_all_that_the_configuration_of_several_hosts_names(
+        self, tmp_path: Path
+    ) -> None:
+        settings = settings_of("systemd, several hosts", tmp_path)
+        assert str(settings.vault.url).startswith("postgresql://")
+        assert isinstance(settings.vault.password, SecretReference)
+        secrets = [one.client_secret for one in settings.registrations.values()]
+        wanted = {settings.vault.seal_name, settings.vault.password.name}
+        wanted |= {secret.name for secret in secrets if secret is not None}
+        assert credentials_of(WORKER) == wanted
+        assert credentials_of(WORKER) - credentials_of(UNIT) == {settings.vault.password.name}
+        assert settings.vault.journal.parent == Path("/var/lib/connector")
+        assert settings.daemon.socket == Path("/run/connector/connector.sock")
+        one = settings_of("systemd", tmp_path)
+        assert settings.providers == one.providers, "it differs by its vault alone"
 
     def test_what_is_written_lies_where_the_unit_lets_it(self, tmp_path: Path) -> None:
         settings = settings_of("systemd", tmp_path)
@@ -131,20 +183,20 @@ class TestUnit:
 
     @pytest.mark.parametrize("is_older", [True, False])
     @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
-    def test_systemd_takes_it(self, tmp_path: Path, *, is_older: bool) -> None:
+    def test_systemd_takes_it(self, tmp_path: Path, unit: Path, *, is_older: bool) -> None:
         version = run("systemd-analyze", "--version").stdout.split()[1]
-        text = UNIT.read_text().replace("/opt/connector/bin/connector", "/bin/true")
+        text = unit.read_text().replace("/opt/connector/bin/connector", "/bin/true")
         if is_older:
-            (tmp_path / "connector.service.d").mkdir()
-            shutil.copy(SYSTEMD / "older-systemd.conf", tmp_path / "connector.service.d")
+            (tmp_path / f"{unit.name}.d").mkdir()
+            shutil.copy(SYSTEMD / "older-systemd.conf", tmp_path / f"{unit.name}.d")
         elif not version.isdecimal() or int(version) < 253:
             pytest.skip("systemd here knows no notify-reload")
-        unit = tmp_path / "connector.service"
-        unit.write_text(text.replace("notify-reload", "notify") if is_older else text)
-        verified = run("systemd-analyze", "verify", str(unit))
+        copied = tmp_path / unit.name
+        copied.write_text(text.replace("notify-reload", "notify") if is_older else text)
+        verified = run("systemd-analyze", "verify", str(copied))
         assert (verified.returncode, verified.stderr) == (0, "")
         options = "--offline=true", "--threshold=16"
-        secure = run("systemd-analyze", "security", *options, str(unit))
+        secure = run("systemd-analyze", "security", *options, str(copied))
         assert secure.returncode == 0, secure.stdout
 
     @pytest.mark.skipif(sys.platform != "linux", reason="a call of Linux")
@@ -157,7 +209,7 @@ class TestUnit:
             "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])\n"
         )
         work = (
-            "import connector.daemon, connector.web.app, connector.jobs.sqlite, mmap\n"
+            "import connector.daemon, connector.web.app, connector.jobs.destinations.sqlite, mmap\n"
             "from cryptography.hazmat.primitives.ciphers.aead import AESGCM\n"
             "from connector.oauth.wire import make_transport\n"
             "make_transport()\n"
@@ -279,7 +331,7 @@ class TestCompose:
         assert "reverse_proxy 127.0.0.1:8470" in address
 
 
-@pytest.mark.parametrize("kind", FOLDERS)
+@pytest.mark.parametrize("kind", CONFIGS)
 def test_the_public_address_is_that_of_the_redirect_uris(kind: str, tmp_path: Path) -> None:
     settings = settings_of(kind, tmp_path)
     for provider in settings.providers.values():

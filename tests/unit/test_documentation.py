@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from connector.pulls.reading.pages import KINDS
+from connector.pulls.reading.times import FORMATS
+from connector.pulls.rules import Action
 from connector.settings import load_settings
 from connector.store.audit_entry import EVENTS
 from connector.toml_section import Section
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = (ROOT / "docs" / "reference" / "configuration.md").read_text()
+PULLS = (ROOT / "docs" / "reference" / "pulls.md").read_text()
 
 #: Every table, so that every reader is run.
 WHOLE = """
@@ -23,11 +27,29 @@ identity = { url = "https://a.example/me" }
 exchange = { grant_type = "x", parameter = "y" }
 revocation = { endpoint = "https://a.example/revoke" }
 token_answer = { errors = [{ when = { a = 1 }, means = "invalid_grant" }] }
-api = { rejections = [{ status = 400 }] }
+api.base_url = "https://a.example/"
+api.rejections = [{ status = 400 }]
 [jobs.one]
 account = "a"
 run = "a:b"
 destination = { to = "jsonl:x" }
+[jobs.two]
+account = "a"
+destination = { to = "jsonl:x" }
+[jobs.two.request]
+url = "x/{p}"
+pagination = { kind = "cursor" }
+size = { value = 5 }
+cursor = { param = "s", start = "-1d" }
+window = { length = "1d", param = "u" }
+each = { url = "p", fields = { p = "id" }, pagination = { kind = "page" } }
+report = { id = "id", poll = { url = "p" }, ready = { a = 1 }, result = { url = "r" } }
+errors = [{ status = 400, action = "retry" }]
+limits = { headers = [{ name = "X-Used" }] }
+[jobs.three]
+account = "a"
+destination = { to = "jsonl:x" }
+request = { url = "{r}", each = { name = "r", values = ["a"] } }
 """
 
 
@@ -36,14 +58,19 @@ def known_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[tuple[str
     asked: set[tuple[str, str]] = set()
     original = Section.value
 
-    def recording(self: Section, key: str, kind: type) -> object:
+    def recording(self: Section, key: str, kind: type, *, example: str = "") -> object:
         asked.add((".".join(self.path), key))
-        return original(self, key, kind)
+        return original(self, key, kind, example=example)
 
     monkeypatch.setattr(Section, "value", recording)
     (tmp_path / "config.toml").write_text(WHOLE)
     load_settings(tmp_path / "config.toml")
     return asked
+
+
+def is_documented(table: str, key: str) -> bool:
+    page = PULLS if {"request", "pull"} & {*table.split(".")} else CONFIGURATION
+    return f"`{key}`" in page or f"`{key} = " in page
 
 
 def test_every_key_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,11 +81,29 @@ def test_every_key_is_documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     missing = [
         f"{table}.{key}" if table else key
         for table, key in sorted(asked)
-        if (table or key not in sections)
-        and f"`{key}`" not in CONFIGURATION
-        and f"`{key} = " not in CONFIGURATION
+        if (table or key not in sections) and not is_documented(table, key)
     ]
     assert missing == []
+
+
+EXAMPLES = re.findall(r"```toml\n(\[jobs\..*?)```", PULLS, re.DOTALL)
+
+
+def test_the_examples_of_pulls_are_read(tmp_path: Path) -> None:
+    assert len(EXAMPLES) == 2
+    registrations = "".join(
+        f'[providers.{name}]\nclient_id = "x"\nclient_secret = "env:X"\n'
+        for name in ("facebook", "hubspot")
+    )
+    (tmp_path / "config.toml").write_text(registrations + "".join(EXAMPLES))
+    jobs = load_settings(tmp_path / "config.toml").jobs
+    assert all(job.request is not None for job in jobs.values())
+    assert set(jobs) == {"contacts", "insights"}
+
+
+def test_every_action_and_kind_of_a_pull_is_documented() -> None:
+    words = [*(action.value for action in Action), *KINDS, *FORMATS]
+    assert [word for word in words if f"`{word}`" not in PULLS] == []
 
 
 @pytest.mark.parametrize(

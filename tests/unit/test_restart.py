@@ -45,7 +45,7 @@ def test_each_key(before: Settings, table: str, change: dict[str, object], keys:
     changed = dataclasses.replace(getattr(before, table), **change)
     problems = needs_restart(before, dataclasses.replace(before, **{table: changed}))
     assert [problem.key for problem in problems] == keys
-    assert all("restart the daemon" in problem.remedy for problem in problems)
+    assert all("restart it" in problem.remedy for problem in problems)
 
 
 def test_another_password_is_told_without_it(before: Settings) -> None:

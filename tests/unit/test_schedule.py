@@ -6,10 +6,10 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from connector.schedule import Cron, Every, Schedule, parse_schedule
+from connector.schedule import Cron, Every, Schedule, newest_slots, parse_schedule
 
 MINUTE = 60.0
 DAY = 86_400.0
@@ -315,6 +315,73 @@ def test_a_long_absence_is_caught_up_at_once() -> None:
     counting = CountingCron(**{name: getattr(cron, name) for name in Cron.__slots__})
     assert counting.latest_due(NOW, NOW + 365 * DAY + 30) == NOW + 365 * DAY
     assert CountingCron.asked < 60
+
+
+class TestNewestSlots:
+    """What was missed between two moments."""
+
+    @pytest.mark.parametrize(
+        ("text", "after", "up_to", "limit", "found"),
+        [
+            ("every 1h", 0.0, 3599.0, 9, []),
+            ("every 1h", 0.0, 3600.0, 9, [3600.0]),
+            ("every 1h", 3600.0, 3600.0, 9, []),
+            ("every 1h", 7200.0, 3600.0, 9, []),
+            ("every 1h", 1.0, 4 * 3600.0 + 1, 9, [3600.0, 7200.0, 10800.0, 14400.0]),
+            ("every 1h", 1.0, 4 * 3600.0 + 1, 2, [10800.0, 14400.0]),
+            ("0 3 * * *", 0.0, 3 * DAY, 9, [10800.0, DAY + 10800.0, 2 * DAY + 10800.0]),
+            ("0 3 * * *", 0.0, 3 * DAY, 1, [2 * DAY + 10800.0]),
+        ],
+    )
+    def test_all_of_them_or_the_last(
+        self, text: str, after: float, up_to: float, limit: int, found: list[float]
+    ) -> None:
+        assert newest_slots(parse_schedule(text), after, up_to, limit=limit) == found
+
+    @settings(deadline=None, max_examples=50)
+    @given(
+        st.sampled_from(["*/7 3 * * *", "0 9 * * mon-fri", "30 1 1,15 * *", "every 37m"]),
+        st.integers(0, 10**7),
+        st.integers(0, 200 * 86_400),
+        st.integers(1, 5),
+    )
+    def test_they_are_the_newest_of_all_in_order(
+        self, text: str, offset: int, absence: int, limit: int
+    ) -> None:
+        schedule = parse_schedule(text, "Europe/Berlin")
+        after = NOW + offset
+        every, due = list[float](), schedule.next_after(after)
+        while due <= after + absence:
+            every.append(due)
+            due = schedule.next_after(due)
+        found = newest_slots(schedule, after, after + absence, limit=limit)
+        assert found == every[-limit:]
+
+    def test_a_year_of_minutes_is_not_walked_through(self) -> None:
+        cron = parse_schedule("* * * * *")
+        assert isinstance(cron, Cron)
+        counting = CountingCron(**{name: getattr(cron, name) for name in Cron.__slots__})
+        CountingCron.asked = 0
+        found = newest_slots(counting, NOW - 365 * DAY, NOW, limit=100)
+        assert (len(found), found[-1] - found[0]) == (100, 99 * 60)
+        assert CountingCron.asked < 200
+
+    @pytest.mark.parametrize(
+        ("after", "up_to", "due"),
+        [
+            ("2026-03-28T12:00", "2026-03-30T12:00", ["03:30 +0200", "02:30 +0200"]),
+            ("2026-10-24T12:00", "2026-10-26T12:00", ["02:30 +0200", "02:30 +0100", "02:30 +0100"]),
+        ],
+        ids=["gap", "fold"],
+    )
+    def test_across_a_change_of_clocks_as_it_would_have_run(
+        self, after: str, up_to: str, due: list[str]
+    ) -> None:
+        """A downtime over such a day misses as many slots as the day has, no more and no less."""
+        cron = parse_schedule("30 2 * * *", "Europe/Berlin")
+        found = newest_slots(cron, at(after), at(up_to), limit=100)
+        assert [said(moment, "Europe/Berlin")[-11:] for moment in found] == due
+        assert newest_slots(cron, at(after), at(up_to), limit=1) == found[-1:]
 
 
 # --- daylight saving (Europe/Berlin: 2026-03-29 02:00 → 03:00, 2026-10-25 03:00 → 02:00)
