@@ -20,7 +20,7 @@ from connector.store.account_rows import binding_of, place, read_account, sealed
 from connector.store.audit_entry import Entry
 from connector.store.audit_trail import Note, unnoted
 from connector.store.database import Database
-from connector.store.open_runs import ending_of_waiting, renaming_of_runs
+from connector.store.open_runs import parting_from_runs, renaming_of_runs
 from connector.store.tables import ACCOUNT, AccountRow, ConnectLinkRow, ConsentRow
 from connector.store.vault_keys import learn_keys_within
 from connector.vault.envelope import Place
@@ -146,22 +146,23 @@ class AccountStore:
     async def forget(self, account: Account) -> None:
         """Remove the row, and what SQLite keeps of it.
 
-        No link or consent brings it back, and no run that waits is that of another account which
-        is given its name.
+        No link or consent brings it back, and no run that waits, or is to be resumed, is that of
+        another account which is given its name.
         """
         async with self._database.write() as connection:
             await connection.execute(delete(AccountRow).where(col(AccountRow.id) == account.id))
             for table, is_open in _LEADING_TO:
                 is_its = col(table.account) == account.name
                 await connection.execute(delete(table).where(is_its, is_open))
-            await connection.execute(ending_of_waiting(account.name))
+            for statement in parting_from_runs(account.name):
+                await connection.execute(statement)
         self._note(Entry(event="account.forgotten", account=account.name, account_id=account.id))
         await self._database.scrub()
 
     async def rename(self, account: Account, name: str) -> bool:
         """Give an account another name; False where that name is taken.
 
-        Links, consents and runs that are open lead to it by the new name.
+        Links and consents that are open lead to it by the new name, and its runs are found there.
 
         Raises:
             UnknownAccount: it was removed meanwhile.

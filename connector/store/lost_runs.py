@@ -127,8 +127,10 @@ class LostRuns:
             )
         names = ("outcome", "finished_at", "queued_at", "attempt", "error")
         values = {name: getattr(settled, name) for name in names}
-        written = await connection.execute(update(RunRow).where(*is_own(run)).values(values))
-        if written.rowcount != 1:
+        # its account may be forgotten at this moment
+        is_as_read = col(RunRow.queued_at).is_not_distinct_from(run.queued_at)
+        statement = update(RunRow).where(*is_own(run), is_as_read).values(values)
+        if (await connection.execute(statement)).rowcount != 1:
             return None
         if settled.outcome == "queued":
             await self._line.put(connection, [Waiting(run=run.id, place=None)])

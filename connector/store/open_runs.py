@@ -1,4 +1,7 @@
-"""Rows of runs that are open: found with how long their owner was silent, and begun."""
+"""Rows of runs that are open: found with how long their owner was silent, and begun.
+
+Also what an account's runs become when it is given another name, or is forgotten.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -26,6 +29,9 @@ from connector.store.run_rows import Run, heartbeat_clock, read_run
 IS_QUEUED: Final = text("outcome IN ('queued', 'running') AND outcome = 'queued'")
 IS_RUNNING: Final = text("outcome IN ('queued', 'running') AND outcome = 'running'")
 IS_OPEN: Final = text("outcome IN ('queued', 'running')")
+_OPEN: Final = ("queued", "running")
+#: Why a run ended whose account was.
+FORGOTTEN: Final = "the account was forgotten"
 
 
 async def open_runs(
@@ -45,7 +51,7 @@ async def open_runs(
 
 
 def renaming_of_runs(old: str, new: str) -> Update:
-    """Make the statement that moves the open runs of an account which is given another name.
+    """Make the statement that moves the runs of an account which is given another name.
 
     One whose place is taken by a run of whoever had that name before stays where it is.
     """
@@ -56,21 +62,29 @@ def renaming_of_runs(old: str, new: str) -> Update:
         or_(
             col(there.due_at) == col(RunRow.due_at),
             and_(
-                col(there.lane) == col(RunRow.lane), col(there.outcome).in_(("queued", "running"))
+                col(there.lane) == col(RunRow.lane),
+                col(there.outcome).in_(_OPEN),
+                col(RunRow.outcome).in_(_OPEN),
             ),
         ),
     )
-    return update(RunRow).where(IS_OPEN, col(RunRow.account) == old, ~is_taken).values(account=new)
+    return update(RunRow).where(col(RunRow.account) == old, ~is_taken).values(account=new)
 
 
-def ending_of_waiting(account: str) -> Update:
-    """Make the statement that ends the runs which wait for an account that is forgotten.
+def parting_from_runs(account: str) -> tuple[Update, Update]:
+    """Make the statements for the open runs of an account that is forgotten.
 
-    Since they were queued they have done nothing: that is their end.
+    Those that wait are over: since they were queued they have done nothing, and that is their end.
+    Those that go on end when they ask for a token; where their owner is gone before, they do not
+    wait for another one (`LostRuns.settle`, `QueuedRuns.release`): they would be those of another
+    account that is given the name.
     """
-    ended = {"outcome": "interrupted", "error": "the account was forgotten"}
-    values = ended | {"finished_at": col(RunRow.queued_at)}
-    return update(RunRow).where(IS_QUEUED, col(RunRow.account) == account).values(values)
+    ended = {"outcome": "interrupted", "error": FORGOTTEN}
+    its = col(RunRow.account) == account
+    return (
+        update(RunRow).where(IS_QUEUED, its).values(ended | {"finished_at": col(RunRow.queued_at)}),
+        update(RunRow).where(IS_RUNNING, its).values(queued_at=None),
+    )
 
 
 async def begun(

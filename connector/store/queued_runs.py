@@ -18,7 +18,7 @@ from sqlmodel import col
 from connector.store.database import Database
 from connector.store.history_tables import JobRow, RunRow
 from connector.store.lost_runs import LostRuns
-from connector.store.open_runs import IS_OPEN, IS_QUEUED, begun
+from connector.store.open_runs import FORGOTTEN, IS_OPEN, IS_QUEUED, begun
 from connector.store.run_lines import Line, Openings, TableLine, Waiting
 from connector.store.run_rows import (
     Ending,
@@ -237,23 +237,26 @@ class QueuedRuns:
     async def release(self, run: Run, ending: Ending, *, now: float) -> bool:
         """Put a run back whose owner stops in order; False, and nothing, where it was taken over.
 
+        One whose account was forgotten is over.
+
         Args:
             run: whose child has ended.
             ending: how far it was, and why it stops.
             now: seconds since the epoch.
         """
-        values = figures_of(ending) | {
-            "outcome": "queued",
-            "queued_at": now,
-            "error": ending.error,
-            "cursor": None if ending.cursor is None else json.dumps(ending.cursor),
-        }
+        cursor = None if ending.cursor is None else json.dumps(ending.cursor)
+        values = figures_of(ending) | {"cursor": cursor}
+        queued = {"outcome": "queued", "queued_at": now, "error": ending.error}
+        over = {"outcome": "interrupted", "finished_at": now, "error": FORGOTTEN}
+        is_known = col(RunRow.queued_at).is_not(None)
+        own = update(RunRow).where(*is_own(run))
         async with self._database.write() as connection:
-            written = await connection.execute(update(RunRow).where(*is_own(run)).values(values))
-            if written.rowcount != 1:
-                return False
-            await self._line.put(connection, [Waiting(run=run.id, place=None)])
-            return True
+            written = await connection.execute(own.where(is_known).values(values | queued))
+            if written.rowcount == 1:
+                await self._line.put(connection, [Waiting(run=run.id, place=None)])
+                return True
+            written = await connection.execute(own.where(~is_known).values(values | over))
+            return written.rowcount == 1
 
     async def _row(self, connection: AsyncConnection, run_id: str) -> Row[Any] | None:
         """Give the row of a run, its account's provider, and since when its job is paused."""

@@ -335,6 +335,35 @@ async def test_a_run_that_waits_is_not_that_of_another_account_of_the_same_name(
     assert ended.finished_at is not None
 
 
+class TestForgotten:
+    """A run that goes on while its account is forgotten is never one of the next account's."""
+
+    async def test_it_is_over_when_its_owner_stops(self, stores: Stores, queue: QueuedRuns) -> None:
+        await put(queue)
+        run = await take(queue)
+        assert run is not None
+        await stores.accounts.forget(await stores.accounts.require(ONE))
+        await connected(stores, ONE)
+        ending = Ending(outcome="interrupted", error="the process was stopped", records=7)
+        assert await queue.release(run, ending, now=NOW + 9)
+        ended = await last(stores)
+        assert (ended.outcome, ended.error) == ("interrupted", "the account was forgotten")
+        assert (ended.finished_at, ended.records) == (NOW + 9, 7)
+        assert await take(queue, now=NOW + 10) is None
+
+    async def test_it_is_over_when_its_owner_is_gone(
+        self, stores: Stores, queue: QueuedRuns
+    ) -> None:
+        await put(queue)
+        assert await take(queue) is not None
+        await stores.accounts.forget(await stores.accounts.require(ONE))
+        await connected(stores, ONE)
+        await silent(stores)
+        assert await queue.lost.sweep(owner=new_owner(), now=NOW) != []
+        assert (await last(stores)).outcome == "interrupted"
+        assert await take(queue, now=NOW + 1) is None
+
+
 class TestRenamed:
     async def test_a_run_that_is_open_goes_with_its_account(
         self, stores: Stores, queue: QueuedRuns
@@ -352,7 +381,7 @@ class TestRenamed:
         assert await stores.runs.finish(run, Ending(outcome="succeeded"), now=NOW)
         last_name = await stores.accounts.require("acme/newer")
         assert await stores.accounts.rename(last_name, ONE)
-        assert (await last(stores)).account == "acme/newer", "what is over stays as it was"
+        assert (await last(stores)).account == ONE, "what is over goes with its account too"
 
     @pytest.mark.parametrize("is_over", [True, False])
     async def test_not_where_its_place_is_taken(
