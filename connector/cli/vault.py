@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from connector.cli.main import printable_line
-from connector.cli.options import common_options, option
+from connector.cli.options import common_options, json_option, option
+from connector.cli.output import print_json
 from connector.cli.session import load, opened, run_async
 from connector.cli.vault_export import export
 from connector.cli.vault_import import import_
@@ -34,11 +35,12 @@ vault.add_command(import_)
 
 @vault.command()
 @common_options
-def verify(config: str | None) -> None:
+@json_option
+def verify(config: str | None, *, json: bool) -> None:
     """Open every sealed value.
 
     How many there are under which data key is told. What does not open is named with its account on
-    standard error, and the exit status is 5. Nothing is changed.
+    standard error, and with --json in the answer too; the exit status is 5. Nothing is changed.
     """
     settings = load(config)
 
@@ -47,7 +49,12 @@ def verify(config: str | None) -> None:
             return await _census(_values(runtime))
 
     census = run_async(work())
-    click.echo(_counted(census))
+    if json:
+        failures = [{"account": name, "reason": reason} for name, reason in census.failures]
+        keys = {str(key): count for key, count in sorted(census.keys.items())}
+        print_json({"values_by_data_key": keys, "failures": failures})
+    else:
+        click.echo(_counted(census))
     _tell_failures(census)
 
 

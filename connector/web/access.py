@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple
 
+from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,6 +24,7 @@ from connector.web.bounded import KNOWN
 from connector.web.caller import KEY, Caller
 from connector.web.dashboard import PageRoute
 from connector.web.known_keys import KnownKeys
+from connector.web.pages import page
 from connector.web.peer import actor_of_key, actor_of_stranger
 from connector.web.problems import CHALLENGE, problem, too_many_requests
 from connector.web.rate import CallRates
@@ -125,9 +127,7 @@ class AccessCheck:
                 await too_many_requests(wait)(scope, receive, send)
                 return
         self._on_refusal(stranger, refusal.outcome)
-        more = CHALLENGE if refusal.status == 401 else None
-        answer = problem(refusal.status, refusal.name, refusal.detail, headers=more)
-        await answer(scope, receive, send)
+        await _answer(refusal, headers)(scope, receive, send)
 
     async def _call(self, key: ApiKey, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what the holder of a key asks for, unless that is too much."""
@@ -154,11 +154,23 @@ class AccessCheck:
         # contentless: the liveness of the daemon
         is_open = path == "/healthz" or is_callback or path.startswith(OPEN_PREFIXES)
         if not is_open and not path.startswith("/v1/"):  # no page is there, whatever its pattern
-            is_open = any(page.matches(scope)[0] is not Match.NONE for page in self._pages)
+            is_open = any(one.matches(scope)[0] is not Match.NONE for one in self._pages)
         # a provider sends the person's browser from its own site to the redirect URI
         if not is_callback and not _is_own_page(headers, self._hosts, scope["method"]):
             return _FOREIGN_PAGE, False
         return None, is_open
+
+
+def _answer(refusal: _Refusal, headers: _Headers) -> Response:
+    """Answer with a problem document; a person who has mistyped an address, with a page."""
+    if refusal.status != 401:
+        return problem(refusal.status, refusal.name, refusal.detail)
+    is_browser = refusal is _NO_KEY and headers.get(b"sec-fetch-mode") == [b"navigate"]
+    if not is_browser:
+        return problem(refusal.status, refusal.name, refusal.detail, headers=CHALLENGE)
+    answer = page("nowhere.html", {}, status=refusal.status)
+    answer.headers.update(CHALLENGE)
+    return answer
 
 
 def _headers_of(scope: Scope) -> _Headers:

@@ -41,6 +41,19 @@ def test_what_does_not_open_is_named(commands: Commands) -> None:
     assert second.startswith("connector: The vault is sealed: one sealed value does not open")
 
 
+def test_programs_read_what_opens_and_what_does_not(commands: Commands) -> None:
+    commands.bench.connect_apart()
+    assert commands.run("vault", "verify", "--json") == 0
+    assert json.loads(commands.out) == {"values_by_data_key": {"1": 2}, "failures": []}
+    change(commands, "UPDATE account SET refresh_token_sealed = access_token_sealed")
+    assert commands.run("vault", "verify", "--json") == 5
+    told = json.loads(commands.out)
+    assert told["values_by_data_key"] == {"1": 1}
+    (failure,) = told["failures"]
+    assert failure["account"] == "acme/ads"
+    assert "the refresh_token of account" in failure["reason"]
+
+
 @pytest.mark.parametrize("value", ["CAST(x'80ff' AS TEXT)", "7"])
 def test_what_is_no_ciphertext_at_all_costs_one_account(commands: Commands, value: str) -> None:
     commands.bench.connect_apart()

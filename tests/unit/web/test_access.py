@@ -253,6 +253,21 @@ async def test_a_job_is_run_for_what_is_theirs(
     assert await runtime.runs.history(None, limit=9) == []
 
 
+async def test_who_mistypes_an_address_in_a_browser_is_led_to_the_dashboard(
+    tcp: httpx2.AsyncClient,
+) -> None:
+    browser = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    answer = await tcp.get("/acounts", headers=browser)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"].startswith("text/html")
+    assert '<a href="/">' in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    answer = await tcp.get("/acounts")
+    assert answer.headers["content-type"] == "application/problem+json"
+    answer = await tcp.get("/acounts", headers=browser | {"Authorization": "Bearer ck_x"})
+    assert answer.headers["content-type"] == "application/problem+json", "a program's"
+
+
 @pytest.mark.parametrize("trick", TRICKS)
 @pytest.mark.parametrize("path", ["/v1/accounts", f"/v1/accounts/{ACCOUNT}/token"])
 async def test_no_spelling_of_a_path_needs_no_key(
