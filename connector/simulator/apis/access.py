@@ -75,7 +75,7 @@ class Access:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._windows: dict[tuple[str, str | None], tuple[float, int]] = {}
+        self._windows: dict[tuple[str, str | None, int, float], tuple[float, int]] = {}
 
     def preview(self, call: Call) -> Subject:
         """Whom a call is about, and what it asks."""
@@ -96,16 +96,16 @@ class Access:
         return Visit(subject=bearer.subject, quota=self._count(api, bearer.subject.person))
 
     def _count(self, api: str, person: str | None) -> Quota:
-        settings, now = self._state.settings, self._state.clock.now()
-        started_at, used = self._windows.get((api, person), (now, 0))
-        if now >= started_at + settings.apis_rate_window:
+        now = self._state.clock.now()
+        limit, window = self._state.settings.apis_rate_limit, self._state.settings.apis_rate_window
+        key = (api, person, limit, window)  # one that is changed begins anew
+        started_at, used = self._windows.get(key, (now, 0))
+        if now >= started_at + window:
             started_at, used = now, 0
         used += 1
-        self._windows[api, person] = (started_at, used)
-        reset_at = started_at + settings.apis_rate_window
-        return Quota(
-            limit=settings.apis_rate_limit, used=used, reset_at=reset_at, wait=reset_at - now
-        )
+        self._windows[key] = (started_at, used)
+        reset_at = started_at + window
+        return Quota(limit=limit, used=used, reset_at=reset_at, wait=reset_at - now)
 
 
 def read_json(call: Call) -> dict[str, object]:

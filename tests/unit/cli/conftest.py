@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from connector.cli.main import run
+from tests.unit.user_code import write_module
 from tests.unit.workbench import Workbench, workbench
 
 JOB = """
@@ -37,7 +37,7 @@ class Commands:
 
     def write(self, code: str, module: str = "pulls") -> None:
         """Write a module of the user's."""
-        (self.bench.folder / f"{module}.py").write_text(dedent(code))
+        write_module(self.bench.folder / f"{module}.py", code)
 
     def run(self, *arguments: str) -> int:
         """Run a command; give its exit status."""

@@ -17,6 +17,7 @@ from connector.jobs.destinations.rejecting import reject
 from connector.jobs.destinations.stream import Stream
 from connector.jobs.import_check import import_failure
 from tests.unit.cli.conftest import JOB, Commands
+from tests.unit.user_code import write_module
 from tests.unit.workbench import run_apart
 
 GOOD = "async def pull(api, context): yield []"
@@ -323,11 +324,11 @@ class TestImport:
         ],
     )
     def test_failures(self, tmp_path: Path, code: str, says: str) -> None:
-        (tmp_path / "pulls.py").write_text(code)
+        write_module(tmp_path / "pulls.py", code)
         assert import_failure("pulls:pull", tmp_path, frozenset()) == says
 
     def test_one_that_hangs(self, tmp_path: Path) -> None:
-        (tmp_path / "pulls.py").write_text("import time; time.sleep(600)")
+        write_module(tmp_path / "pulls.py", "import time; time.sleep(600)")
         failure = import_failure("pulls:pull", tmp_path, frozenset(), deadline=0.5)
         assert failure == "importing pulls:pull takes longer than 0.5 s"
 

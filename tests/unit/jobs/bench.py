@@ -6,7 +6,6 @@ import select
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 from connector.account_name import parse_glob
@@ -17,6 +16,7 @@ from connector.jobs.run import JobRunner
 from connector.runtime import Runtime, RuntimeCredentials
 from connector.settings import DestinationSettings, JobSettings
 from connector.store.runs import Ending, Run
+from tests.unit.user_code import write_module
 from tests.unit.workbench import ACCOUNT, Workbench
 
 
@@ -61,7 +61,7 @@ class Jobs:
 
     def write(self, code: str, module: str = "pulls") -> None:
         """Write a module of the user's."""
-        (self.bench.folder / f"{module}.py").write_text(dedent(code))
+        write_module(self.bench.folder / f"{module}.py", code)
 
     def job(self, **changes: Any) -> JobSettings:
         """Give a job that runs ``pulls:pull`` for every account of acme."""

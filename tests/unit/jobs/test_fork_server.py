@@ -19,6 +19,7 @@ from connector.jobs.fork_server import ForkedProcess, ForkServer
 from connector.jobs.template_process import UNTOLD, plain_environment
 from tests.unit.jobs.bench import is_running, wait_for_end
 from tests.unit.jobs.orders import an_order
+from tests.unit.user_code import write_module
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
 
@@ -38,7 +39,7 @@ class Child:
 
     async def start(self, server: ForkServer, code: str, **environment: str) -> ForkedProcess:
         """Start it and send its order."""
-        (self.folder / "pulls.py").write_text(code)
+        write_module(self.folder / "pulls.py", code)
         process = await server.start(self.theirs.fileno(), self.stdout, self.stdout)
         order = an_order(self.folder, environment=environment)
         self.channel.sendall(json.dumps(order).encode() + b"\n")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from connector.jobs.destinations.stream import State
 from connector.jobs.newest import Newest
 from connector.jobs.writing import BATCH_SIZE, Writer
 from tests.unit.jobs.orders import an_order
+from tests.unit.user_code import write_module
 
 
 class Child:
@@ -41,7 +41,7 @@ class Child:
 
     def run(self, code: str, *, run: str = "pulls:pull", **changes: object) -> list[Message]:
         """Run a function and give what the parent was told."""
-        (self.folder / "pulls.py").write_text(dedent(code))
+        write_module(self.folder / "pulls.py", code)
         sys.modules.pop("pulls", None)
         importlib.invalidate_caches()
         order = an_order(self.folder, run=run, **changes)
