@@ -4,7 +4,7 @@ import contextlib
 import os
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 #: So much of a file is read at once (bytes).
 _CHUNK: Final = 2**20
@@ -36,8 +36,9 @@ class CommittedFile:
         if not self.path.exists():
             return 0
         with self.path.open("rb") as file:
-            length = file.seek(0, os.SEEK_END)
-            self._check_end(file, length)
+            descriptor = file.fileno()
+            length = os.fstat(descriptor).st_size
+            self._check(descriptor, length, length)
         return length
 
     def append(self, committed: int, data: bytes, *, is_synced: bool = True) -> int:
@@ -53,24 +54,24 @@ class CommittedFile:
             OSError: it cannot be written, or was changed by hand.
         """
         descriptor = self._open()
-        with os.fdopen(descriptor, "r+b", buffering=0) as file:
-            length = file.seek(0, os.SEEK_END)
-            if length < committed:
-                raise OSError(self._changed(_IS_SHORTER))
-            self._check_end(file, committed)
+        try:
+            length = os.fstat(descriptor).st_size
+            self._check(descriptor, length, committed)
             if length > committed:
-                file.truncate(committed)
-            file.seek(committed)
-            left = memoryview(data)
+                os.ftruncate(descriptor, committed)
+            left, place = memoryview(data), committed
             try:
                 while left:
-                    left = left[file.write(left) :]
+                    written = os.pwrite(descriptor, left, place)
+                    left, place = left[written:], place + written
                 if is_synced and (data or length > committed):
                     _sync(descriptor)
             except OSError:
                 with contextlib.suppress(OSError):  # nobody reads half a line
-                    file.truncate(committed)
+                    os.ftruncate(descriptor, committed)
                 raise
+        finally:
+            os.close(descriptor)
         return committed + len(data)
 
     def check(self, committed: int) -> None:
@@ -83,9 +84,8 @@ class CommittedFile:
             return
         try:
             with self.path.open("rb") as file:
-                if file.seek(0, os.SEEK_END) < committed:
-                    raise OSError(self._changed(_IS_SHORTER))
-                self._check_end(file, committed)
+                descriptor = file.fileno()
+                self._check(descriptor, os.fstat(descriptor).st_size, committed)
         except FileNotFoundError:
             raise OSError(self._changed(_IS_SHORTER)) from None
 
@@ -131,16 +131,15 @@ class CommittedFile:
             os.close(folder)
         return descriptor
 
-    def _check_end(self, file: BinaryIO, length: int) -> None:
-        """Check that a line ends where something was committed last.
+    def _check(self, descriptor: int, length: int, committed: int) -> None:
+        """Check that what was committed is there, and that a line ends with it.
 
         Raises:
-            OSError: none does.
+            OSError: it is not, or none does.
         """
-        if length == 0:
-            return
-        file.seek(length - 1)
-        if file.read(1) != b"\n":
+        if length < committed:
+            raise OSError(self._changed(_IS_SHORTER))
+        if committed and os.pread(descriptor, 1, committed - 1) != b"\n":
             raise OSError(self._changed("has no line that ends where the last commit did"))
 
     def _changed(self, how: str) -> str:

@@ -7,13 +7,14 @@ and writes NaN as null: such a record is written the slow way, or told to be unu
 import math
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring, encode_basestring_ascii
-from typing import Final
+from typing import Final, cast
 
 import orjson
 
-from connector.jobs.destinations.records import UnusableRecord, json_default, json_text
+from connector.jobs.destinations.records import Finite, UnusableRecord, json_default, json_text
 
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS
+_DICT: Final = frozenset({dict})
 #: Of these types no value is NaN or infinite.
 _WHOLE: Final = frozenset({str, int, bool, type(None)})
 
@@ -41,14 +42,16 @@ def json_bytes(value: object) -> bytes:
 
 def all_json_bytes(values: Sequence[object]) -> list[bytes] | None:
     """Write many values that have fields, as `json_bytes` does; None: one needs a closer look."""
+    if not _DICT.issuperset(map(type, values)) or not all(values):
+        return None
     try:
         written = [orjson.dumps(value, json_default, _OPTIONS) for value in values]
     except (TypeError, ValueError, RecursionError):
         return None
+    if isinstance(values, Finite):
+        return written
     nulls = nones = 0
-    for value, data in zip(values, written, strict=True):
-        if type(value) is not dict or not value:
-            return None
+    for value, data in zip(cast("Sequence[dict[str, object]]", values), written, strict=True):
         if found := data.count(b"null"):
             nulls += found
             nones += list(value.values()).count(None)

@@ -201,7 +201,8 @@ class JsonLinesDestination:
     def _lines(self, records: Sequence[Record]) -> tuple[list[Record], list[bytes], list[Rejected]]:
         """Give the records that can be written, their lines, and those that cannot be."""
         if not self._declared and (written := all_json_bytes(records)) is not None:
-            return list(records), [b"%b,%b\n" % (self._head, one[1:]) for one in written], []
+            head = self._head + b","
+            return list(records), [head + one[1:] + b"\n" for one in written], []
         good: list[Record] = []
         lines: list[bytes] = []
         refused: list[Rejected] = []

@@ -25,6 +25,13 @@ _UNCHANGING: Final = frozenset(
 Stored = str | int | float | bytes | None
 
 
+class Finite(list[object]):
+    """Records in which nobody has to look for NaN or an infinity: what has parsed them has none.
+
+    It need not be said: who is not told looks.
+    """
+
+
 class UnusableRecord(ValueError):
     """A record cannot be written; says which field, never its value."""
 

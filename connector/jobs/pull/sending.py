@@ -40,6 +40,7 @@ class Reply:
         headers: by lower-case names; several of one name are joined by commas.
         content: the body.
         body: the same, parsed; None: it is no JSON, or null.
+        is_strict: it is JSON by the letter (RFC 8259): no number in it is NaN or infinite.
         url: of the request, in full, without what the credential adds.
         credential: what it was sent with.
     """
@@ -50,6 +51,7 @@ class Reply:
     body: object = field(repr=False)
     url: str = field(repr=False)
     credential: Credential
+    is_strict: bool = False
 
     def is_rejected(self) -> bool:
         """Tell whether it rejects the token, by what the provider's data says of that."""
@@ -117,13 +119,15 @@ class Sender:
             except httpx2.RequestError as error:
                 raise Unanswered(_words(error)) from None
             if response.status_code not in _REDIRECTING or "location" not in response.headers:
+                body, is_strict = parse_body(content)
                 return Reply(
                     status=response.status_code,
                     headers=_headers(response),
                     content=content,
-                    body=parse_body(content),
+                    body=body,
                     url=url,
                     credential=credential,
+                    is_strict=is_strict,
                 )
             prepared = self._redirected(request, url, response.headers["location"])
         raise PullFailed(f"{told(request)} is redirected without end")
@@ -170,16 +174,16 @@ def told(request: Request) -> str:
     return f"{request.method} {urlsplit(request.url).path}"
 
 
-def parse_body(content: bytes) -> object:
-    """Parse a body; None where it is no JSON, or null."""
+def parse_body(content: bytes) -> tuple[object, bool]:
+    """Parse a body, and tell whether it is JSON by the letter; None where it is none, or null."""
     try:
-        return orjson.loads(content)
+        return orjson.loads(content), True
     except orjson.JSONDecodeError:
         pass
     try:  # half a surrogate pair, as cut strings have it, is JSON (RFC 8259 §8.2)
-        return json.loads(content)
+        return json.loads(content), False
     except (ValueError, RecursionError):
-        return None
+        return None, False
 
 
 def _read(response: httpx2.Response, url: str) -> bytes:

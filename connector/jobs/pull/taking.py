@@ -5,6 +5,7 @@ A field that a record does not have is null: what is part of a key is missed whe
 
 from collections.abc import Mapping, Sequence
 
+from connector.jobs.destinations.records import Finite
 from connector.jobs.pull.failure import PullFailed
 from connector.jobs.pull.sending import Reply, told
 from connector.pulls.messages import Request
@@ -58,7 +59,8 @@ class Taker:
             for record in records:
                 if isinstance(record, dict):
                     record.update(kept)
-        return records
+        # what a part has of its own may stand in the configuration
+        return Finite(records) if reply.is_strict and not kept else records
 
     def _made(self, record: object) -> object:
         """Give what is declared of a record; what is none, its writer sets aside."""

@@ -43,7 +43,7 @@ def pull(api, context):
 @pytest.fixture
 def limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have answers waited for less long; what has to come has come by then."""
-    monkeypatch.setattr(template_process, "ANSWERS_WITHIN", 0.5)
+    monkeypatch.setattr(template_process, "ANSWERS_WITHIN", 2.0)
 
 
 def template_of(jobs: Jobs) -> TemplateProcess:
@@ -109,7 +109,7 @@ async def test_one_that_stands_still_holds_no_run_and_those_under_way_go_on(
     assert (await running).error == "the process ended without a result (exit status 7)"
     assert is_reaped(pid)
     (message,) = told(caplog)
-    assert "gave no answer within 0.5 s; another one takes its place" in message
+    assert "gave no answer within 2 s; another one takes its place" in message
     assert (await jobs.run(COUNTING)).outcome == "succeeded"
     assert jobs.rows("id")[-1:] == [(template_of(jobs).pid,)] != [(template.pid,)]
 
@@ -119,7 +119,7 @@ async def test_a_run_that_ends_while_it_stands_still_ends(jobs: Jobs) -> None:
     running, pid = await begin(jobs)
     os.kill(template_of(jobs).pid, signal.SIGSTOP)
     (jobs.bench.folder / "end").touch()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert (await running).error == "the process ended without a result (exit status 7)"
     assert is_reaped(pid)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -168,18 +169,20 @@ class TestAnswers:
             await sent.get()
 
     @pytest.mark.parametrize(
-        ("content", "body"),
+        ("content", "body", "is_strict"),
         [
-            (b'{"a": 1}', {"a": 1}),
-            (b'"\\ud800"', "\ud800"),
-            (b"", None),
-            (b"<html>", None),
-            (b"[" * 100_000, None),
-            (b"null", None),
+            (b'{"a": 1}', {"a": 1}, True),
+            (b'"\\ud800"', "\ud800", False),
+            (b'{"a": Infinity}', {"a": math.inf}, False),
+            (b"[1e999]", [math.inf], False),
+            (b"", None, False),
+            (b"<html>", None, False),
+            (b"[" * 100_000, None, False),
+            (b"null", None, True),
         ],
     )
-    def test_bodies(self, content: bytes, body: object) -> None:
-        assert parse_body(content) == body
+    def test_bodies(self, content: bytes, body: object, is_strict: bool) -> None:  # noqa: FBT001
+        assert parse_body(content) == (body, is_strict)
 
 
 class TestRedirects:
