@@ -1,4 +1,4 @@
-"""Moments as everything that is shown or sent writes them: RFC 3339, in UTC, with a Z."""
+"""Moments in UTC: as programs read them, RFC 3339 with a Z, and as people do."""
 
 from datetime import UTC, datetime
 from typing import Literal, overload
@@ -31,3 +31,12 @@ def rfc3339(moment: float | datetime | None, precision: Precision = "seconds") -
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def for_people(moment: float) -> str:
+    """Write a moment, given in seconds since the epoch: ``26 Nov 2026, 10:15 UTC``.
+
+    Raises:
+        ValueError, OverflowError, OSError: no calendar shows it.
+    """
+    return f"{datetime.fromtimestamp(moment, UTC):%-d %b %Y, %H:%M UTC}"

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from connector.moment import rfc3339
+from connector.moment import for_people
 from connector.notice import PAST, STEPS, Kind, Notice
 
 #: Of another's text so much is passed on (characters).
@@ -66,7 +66,7 @@ def text_of(notice: Notice) -> str:
     said = text if isinstance(text, str) else text(notice)
     if kind in _WITHOUT_CAUSE:
         return said
-    since = f"Since {rfc3339(notice.cause.since)}."
+    since = f"Since {for_people(notice.cause.since)}."
     return " ".join(filter(None, (said, since, _quoted(notice))))
 
 
@@ -118,12 +118,11 @@ def _consent_required(notice: Notice) -> str:
 
 def _consent_ends(notice: Notice) -> str:
     first = "At the earliest " if notice.count is not None else ""
-    moment = rfc3339(notice.cause.ends_at)
+    ends_at = notice.cause.ends_at
+    when = "" if ends_at is None else f" on {for_people(ends_at)}"
     if notice.cause.level >= PAST:
-        return f"{first or 'It '}ended on {moment}. The person must consent anew."
-    return (
-        f"{first or 'It '}ends on {moment}. To consent anew before then keeps everything running."
-    )
+        return f"{first or 'It '}ended{when}. The person must consent anew."
+    return f"{first or 'It '}ends{when}. To consent anew before then keeps everything running."
 
 
 def _registration_rejected(notice: Notice) -> str:
@@ -162,4 +161,5 @@ def over(notice: Notice) -> str:
     """Say that its cause has gone."""
     if notice.count is not None:
         return f"No account of {notice.cause.provider} is left of which this holds."
-    return f"It began on {rfc3339(notice.cause.since)} and is over on {rfc3339(notice.told_at)}."
+    began, ended = for_people(notice.cause.since), for_people(notice.told_at)
+    return f"It began on {began} and is over on {ended}."

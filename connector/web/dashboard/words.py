@@ -9,7 +9,7 @@ from typing import Any, Final
 from connector.account import Account, Active, ConsentRequired
 from connector.accounts_view import last_error
 from connector.duration import format_duration
-from connector.moment import rfc3339
+from connector.moment import for_people, rfc3339
 from connector.settings.memory import format_memory
 from connector.store.api_keys import LAST_MOMENT
 
@@ -130,12 +130,14 @@ def left(moment: object, now: float) -> str:
 
 def moment(seconds: object) -> str:
     """Write a moment for people, in UTC: ``26 Nov 2026, 10:15 UTC``."""
-    return _written(seconds, "%-d %b %Y, %H:%M UTC")
+    known = known_moment(seconds)
+    return _UNKNOWN if known is None else for_people(known)
 
 
 def day(seconds: object) -> str:
     """Write a day for people: ``26 Nov 2026``."""
-    return _written(seconds, "%-d %b %Y")
+    known = known_moment(seconds)
+    return _UNKNOWN if known is None else f"{datetime.fromtimestamp(known, UTC):%-d %b %Y}"
 
 
 def standard_moment(seconds: object) -> str:
@@ -146,11 +148,6 @@ def standard_moment(seconds: object) -> str:
 def number(value: object) -> str:
     """Write a number with its thousands apart."""
     return f"{value:,}" if isinstance(value, int | float) else "?"
-
-
-def _written(seconds: object, form: str) -> str:
-    known = known_moment(seconds)
-    return _UNKNOWN if known is None else f"{datetime.fromtimestamp(known, UTC):{form}}"
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
