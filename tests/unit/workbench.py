@@ -151,10 +151,16 @@ class Workbench:
             await runtime.aclose()
 
     async def connect(
-        self, runtime: Runtime, name: str = ACCOUNT, *, person: str = "ada", scope: str = "ads_read"
+        self,
+        runtime: Runtime,
+        name: str = ACCOUNT,
+        *,
+        person: str = "ada",
+        scope: str = "ads_read",
+        provider: str = "acme",
     ) -> Account:
-        """Make an account of the provider acme active, without pages."""
-        client = await runtime.directory.get("acme")
+        """Make an account of the provider acme, or of one like it, active, without pages."""
+        client = await runtime.directory.get(provider)
         answer = json.dumps(self.simulator.grant(person, scope=scope)).encode()
         shape, now = client.server.token_answer, runtime.now()
         granted = read_token_response(200, {}, answer, shape=shape, sent_at=now)

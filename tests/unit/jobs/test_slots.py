@@ -172,6 +172,25 @@ async def test_at_most_the_newest_hundred(
     assert rows.queued == at(*range(301 - MOST_SLOTS, 301))
 
 
+@pytest.mark.parametrize(
+    ("catch_up", "run"),
+    [("last", range(288, 289)), ("none", range(0)), ("all", range(289 - MOST_SLOTS, 289))],
+)
+async def test_after_a_day_of_five_minutes(
+    bench: Workbench, jobs: Jobs, rows: Rows, daemons: Daemons, catch_up: str, run: range
+) -> None:
+    """Of 288 slots one is run, or none; or the newest hundred, one after another."""
+    five = 300.0
+    last = NOW // five * five
+    await daemons.had_slot(slot=last)
+    bench.clock.advance(last + 288.5 * five - bench.clock.now())
+    rows.is_one_at_a_time = True
+    slots = daemons.start(jobs.job(schedule=parse_schedule("every 5m"), catch_up=catch_up))
+    await slots.catch_up()
+    await settled(slots)
+    assert rows.queued == [(ACCOUNT, last + number * five) for number in run]
+
+
 @pytest.mark.parametrize("catch_up", ["last", "all"])
 async def test_a_job_that_was_paused_over_it(
     bench: Workbench, runtime: Runtime, jobs: Jobs, rows: Rows, daemons: Daemons, catch_up: str

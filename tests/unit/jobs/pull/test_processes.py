@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import os
+import re
 import signal
 import socket
 import sys
@@ -17,13 +18,25 @@ from connector.jobs import child_run, spawning
 from connector.jobs.fork_server import ChildProcess
 from connector.jobs.order import Result
 from tests.unit.jobs.bench import Jobs
-from tests.unit.jobs.pull.local_api import LocalApi, LocalCredentials
+from tests.unit.jobs.pull.local_api import Answer, LocalApi, LocalCredentials
+from tests.unit.raw_server import RawServer, Received
 
 REQUEST = {
     "url": "items",
     "records": "data",
     "pagination": {"kind": "cursor", "next": "next", "param": "after"},
 }
+
+#: Follows whatever link stands in an answer, as a careless function does.
+FOLLOWING = """
+def pull(api, context):
+    url = "items"
+    while url:
+        answer = api.get(url)
+        answer.raise_for_status()
+        yield answer.json()["data"]
+        url = answer.json()["next"]
+"""
 
 
 @pytest.fixture
@@ -143,6 +156,63 @@ async def test_no_token_is_told(pulls: Jobs, api: LocalApi) -> None:
     assert ending.outcome == "failed"
     assert str(ending.error).startswith("GET items: HTTP 400: Bearer ")
     assert "one" not in str(ending.error).partition("Bearer")[2]
+
+
+@pytest.fixture
+async def hostile() -> AsyncIterator[RawServer]:
+    made = RawServer()
+    await made.start()
+    yield made
+    await made.stop()
+
+
+#: Where an answer leads: the first two have the API's origin in them.
+LEADS = {
+    "another server": "{hostile}/v1/items",
+    "the API as a user's name": "http://{api}@{there}/v1/items",
+    "without a scheme": "//{there}/v1/items",
+    "a backslash": "http://{api}\\@{there}/v1/items",
+    "over TLS": "https://{there}/v1/items",
+}
+
+
+#: What the run's error says.
+SAID = {
+    "link": "is not sent to http|is no http URL, or has a user in it",
+    "link_header": "is not sent to http|is no http URL, or has a user in it",
+    "redirect": "GET items is redirected to another origin",
+    "function": "is not sent to http|'500 Whatever'",
+}
+
+
+@pytest.mark.parametrize("lead", LEADS)
+@pytest.mark.parametrize("how", ["link", "link_header", "redirect", "function"])
+async def test_an_answer_that_leads_elsewhere_gets_no_token(
+    pulls: Jobs, api: LocalApi, hostile: RawServer, how: str, lead: str
+) -> None:
+    """The run fails with a word of it; nobody else is even connected to."""
+    there = hostile.origin.removeprefix("http://")
+    ours = api.server.origin.removeprefix("http://")
+    url = LEADS[lead].format(hostile=hostile.origin, there=there, api=ours)
+
+    def mislead(_request: Received) -> Answer | None:
+        if len(api.server.received) > 2:
+            return 500, "it was asked again", {}  # by a URL that a library takes for the API's own
+        if how == "redirect":
+            return 302, {}, {"Location": url}
+        return 200, {"data": [{"id": 1}], "next": url}, {"Link": f'<{url}>; rel="next"'}
+
+    api.instead = mislead
+    if how == "function":
+        ending = await pulls.run(FOLLOWING)
+    else:
+        paged = {"kind": how, **({"next": "next"} if how == "link" else {})}
+        ending = await run(pulls, **({} if how == "redirect" else {"pagination": paged}))
+    assert ending.outcome == "failed"
+    assert re.search(SAID[how], str(ending.error))
+    is_kept = how == "function" or (how != "redirect" and "@" not in url)
+    assert (pulls.rows("id") if ending.records else []) == [(1,)] * is_kept
+    assert hostile.connections == 0
 
 
 async def test_what_one_run_learns_of_a_limit_holds_for_the_others(
