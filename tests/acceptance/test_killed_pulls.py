@@ -3,7 +3,8 @@
 Killed are, by turns of chance, the run's own process, the command alone (what it had started ends
 by itself), and all of its processes at once; each some while after the API gave a page that was
 drawn beforehand. Records without a key are the harder case; those with one are killed a fifth as
-often. How long it took is shown with ``-rA``; a longer run: CONNECTOR_TEST_PULL_KILLS=100.
+often, and those of DuckDB and Parquet half as often. How long it took is shown with ``-rA``; a
+longer run: CONNECTOR_TEST_PULL_KILLS=100.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pytest
 from sqlalchemy.engine import make_url
 
@@ -56,9 +58,24 @@ class Place:
     read: Callable[[], list[dict[str, Any]]] = field(repr=False)
     mode: str
 
+    @property
+    def kills(self) -> int:
+        """How often its pull is killed."""
+        if self.mode == "merge":
+            return KILLS // 5
+        return KILLS // 2 if self.to.startswith(("duckdb:", "parquet:")) else KILLS
+
 
 @pytest.fixture(
-    params=["jsonl append", "sqlite append", "sqlite merge", "postgres append", "postgres merge"]
+    params=[
+        "jsonl append",
+        "sqlite append",
+        "sqlite merge",
+        "duckdb append",
+        "parquet append",
+        "postgres append",
+        "postgres merge",
+    ]
 )
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     kind, mode = request.param.split()
@@ -78,6 +95,19 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
                 return [dict(zip(names, row, strict=True)) for row in database.execute(query)]
 
         return Place(to="sqlite:///pulled.db", read=read_sqlite, mode=mode)
+    if kind in {"duckdb", "parquet"}:
+        to, whole = {
+            "duckdb": ("duckdb:pulled.duckdb", "pulled"),
+            "parquet": ("parquet:pulled", f"'{tmp_path}/pulled/*.parquet'"),
+        }[kind]
+
+        def read_columns() -> list[dict[str, Any]]:
+            file = tmp_path / "pulled.duckdb" if kind == "duckdb" else ":memory:"
+            with duckdb.connect(str(file)) as database:
+                rows = database.execute(query.replace("pulled", whole)).fetchall()
+                return [dict(zip(names, row, strict=True)) for row in rows]
+
+        return Place(to=to, read=read_columns, mode=mode)
     url = request.getfixturevalue("postgres_url")
 
     def read_postgres() -> list[dict[str, Any]]:
@@ -209,8 +239,7 @@ def test_killed_time_and_again_a_pull_has_every_record_once(
     chance = random.Random(place.to.partition(":")[0] + place.mode)  # noqa: S311 - when to kill
     killer = Killer(chance)
     began = time.monotonic()
-    kills = KILLS if place.mode == "append" else KILLS // 5
-    for page in sorted(chance.sample(range(LAST), kills)):
+    for page in sorted(chance.sample(range(LAST), place.kills)):
         command = pulling.start("jobs", "run", "pulled")
         assert api.wait(page, PATIENCE), pulling.finish(command)
         kind = killer.kill(command)
@@ -230,8 +259,8 @@ def test_killed_time_and_again_a_pull_has_every_record_once(
 
     assert [{name: row[name] for name in RECORDS[0]} for row in place.read()] == RECORDS
     assert sorted(api.given) == list(range(PAGES))
-    assert repeated <= kills, "at most one page is asked for again for each kill"
-    assert sum(killer.killed.values()) == kills
+    assert repeated <= place.kills, "at most one page is asked for again for each kill"
+    assert sum(killer.killed.values()) == place.kills
     assert_the_cursor_is_at_the_end(pulling, api)
 
 

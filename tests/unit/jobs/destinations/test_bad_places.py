@@ -1,4 +1,7 @@
-"""Files that are full, gone, locked or changed: a clear error, nothing lost, and it goes on."""
+"""Files that are full, read-only, gone, locked or changed.
+
+A clear error, nothing lost, and it goes on.
+"""
 
 import resource
 import sqlite3
@@ -10,6 +13,7 @@ import pytest
 
 from connector.jobs.destinations.destination import DestinationFailed
 from connector.jobs.destinations.stream import State
+from tests.privileges import bound_by_permissions
 
 from .places import (
     Place,
@@ -107,7 +111,7 @@ def test_its_folder_is_moved_and_another_made(place: Place, tmp_path: Path) -> N
     assert place.ids() == [1, 2]
 
 
-@pytest.mark.parametrize("place", ["sqlite", "json lines"], indirect=True)
+@pytest.mark.parametrize("place", ["sqlite", "json lines", "parquet"], indirect=True)
 def test_locked_for_long(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("connector.jobs.destinations.wal.BUSY_TIMEOUT", 0.05)
     destination = place.open()
@@ -120,6 +124,42 @@ def test_locked_for_long(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
             place.open()
     destination.commit([{"id": 2}], State(cursor=2))
     assert (place.ids(), destination.state()) == ([1, 2], State(cursor=2))
+
+
+@contextmanager
+def read_only(*paths: Path) -> Iterator[None]:
+    """Let nobody write to files and folders."""
+    with bound_by_permissions():
+        modes = {path: path.stat().st_mode for path in paths}
+        for path, mode in modes.items():
+            path.chmod(mode & ~0o222)
+        try:
+            yield
+        finally:
+            for path, mode in modes.items():
+                if path.exists():  # SQLite tidies up
+                    path.chmod(mode)
+
+
+@pytest.mark.parametrize("what", ["files", "folders"])
+def test_read_only(place: Place, tmp_path: Path, what: str) -> None:
+    destination = place.open()
+    destination.commit([{"id": 1}], State(cursor=1))
+    destination.close()
+    inside = [tmp_path, *tmp_path.rglob("*")]
+    paths = [path for path in inside if path.is_dir() == (what == "folders")]
+    with (
+        read_only(*paths),
+        pytest.raises(DestinationFailed, match=r"ads.*: let this user write"),
+    ):
+        place.open().commit([{"id": 2}], State(cursor=2))
+    with suppress(DestinationFailed):
+        place.close()
+    assert place.ids() == [1]
+    again = place.open()
+    assert again.state() == State(cursor=1)
+    again.commit([{"id": 2}], State(cursor=2))
+    assert place.ids() == [1, 2]
 
 
 class TestTableChanged:

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from connector.jobs.destinations.stream import State
 from .dlt_places import die_in, dlt_duckdb, dlt_place, dlt_sqlite, seen
 from .killing import fork
 from .places import Place, opened
+from .test_bad_places import files_limited, read_only
 
 pytestmark = pytest.mark.usefixtures("dlt_apart")
 
@@ -134,6 +137,43 @@ def test_a_destination_that_fails_keeps_the_pages(tmp_path: Path) -> None:
     assert again.state() == State(cursor=1)
     again.close()
     assert seen(place, "id") == [(1,)]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("how", ["full", "locked", "read-only"])
+def test_a_spool_that_cannot_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What was committed before is loaded, and the run that comes next begins there."""
+    monkeypatch.setattr("connector.jobs.destinations.wal.BUSY_TIMEOUT", 0.05)
+    place = dlt_duckdb(tmp_path)
+    destination = place.open()
+    destination.commit([{"id": 0}], State(cursor=0))
+    (spool,) = (tmp_path / ".connector-dlt").glob("*/_connector.state")
+
+    def write() -> None:
+        used = place.open() if how == "read-only" else destination
+        for page in range(1, 100):
+            used.commit([{"id": page, "text": "x" * 20_000}], State(cursor=page))
+
+    with ExitStack() as stack:
+        if how == "full":
+            stack.enter_context(files_limited(300_000))
+        elif how == "locked":
+            other = stack.enter_context(closing(sqlite3.connect(spool, isolation_level=None)))
+            other.execute("BEGIN IMMEDIATE")
+        else:
+            place.close()
+            stack.enter_context(read_only(*spool.parent.glob("_connector.state*")))
+        with pytest.raises(DestinationFailed, match=r"look at its disk|end what|let this user"):
+            write()
+    place.close()
+    again = place.open(run_id="b")
+    cursor = again.state().cursor
+    assert isinstance(cursor, int)
+    again.commit([{"id": cursor + 1}], State(cursor=cursor + 1))
+    again.close()
+    assert seen(place, "id") == [(number,) for number in range(cursor + 2)]
 
 
 def test_a_destination_that_dlt_does_not_know(tmp_path: Path) -> None:

@@ -208,6 +208,8 @@ def test_what_a_crash_left_is_cut_off_when_it_is_opened(opened: Opened) -> None:
 
 def test_a_state_that_is_no_database(opened: Opened) -> None:
     opened.path.parent.mkdir()
-    Path(f"{opened.path}.state").write_text("not a database " * 1000)
-    with pytest.raises(DestinationFailed):
+    state = Path(f"{opened.path}.state")
+    state.write_text("not a database " * 1000)
+    with pytest.raises(DestinationFailed, match="move it away, or name another file"):
         opened()
+    assert state.read_text() == "not a database " * 1000

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
         ("jsonl:{}/ads", 60),
         ("postgres", 40),
         ("duckdb:{}/ads.duckdb", 20),
+        ("parquet:{}/ads", 40),
     ],
 )
 def test_killed_at_any_moment(

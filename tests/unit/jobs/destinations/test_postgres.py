@@ -308,6 +308,23 @@ class TestRefused:
         destination.commit([{"id": 2}], State(cursor=2))
         assert place.ids() == [1, 2]
 
+    def test_full(self, place: Place, database: Database) -> None:
+        """As its server says it; that of a test has room."""
+        destination = place.open()
+        destination.commit([{"id": 1}], State(cursor=1))
+        database(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " RAISE EXCEPTION 'could not extend file: No space left on device'"
+            " USING ERRCODE = 'disk_full'; END $$"
+        )
+        database("CREATE TRIGGER full_disk BEFORE INSERT ON t EXECUTE FUNCTION full_disk()")
+        with pytest.raises(DestinationFailed, match="No space left on device: make room on its"):
+            destination.commit([{"id": 2}], State(cursor=2))
+        assert (place.ids(), destination.state()) == ([1], State(cursor=1))
+        database("DROP TRIGGER full_disk ON t")
+        destination.commit([{"id": 2}], State(cursor=2))
+        assert (place.ids(), destination.state()) == ([1, 2], State(cursor=2))
+
     def test_read_only(self, place: Place, database: Database) -> None:
         place.open().commit([{"id": 1}], State(cursor=1))
         name = urlsplit(database.url).path[1:]

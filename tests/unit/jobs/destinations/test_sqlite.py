@@ -285,14 +285,16 @@ def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
-    (tmp_path / "ads.db").write_text("not a database " * 1000)
-    with pytest.raises(DestinationFailed):
+    path = tmp_path / "ads.db"
+    path.write_text("not a database " * 1000)
+    with pytest.raises(DestinationFailed, match=r"ads\.db: .*: move it away, or name another file"):
         open_destination(
-            f"sqlite:///{tmp_path}/ads.db",
+            f"sqlite:///{path}",
             table="t",
             key=(),
             stream=Stream(job="j", account="a", account_id="1"),
         )
+    assert path.read_text() == "not a database " * 1000
 
 
 def test_no_such_kind() -> None:
