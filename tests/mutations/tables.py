@@ -15,6 +15,7 @@ from tests.mutations.pages import PAGES
 from tests.mutations.pulling import PULLING
 from tests.mutations.refreshing import REFRESHING
 from tests.mutations.running import RUNNING
+from tests.mutations.scheduling import SCHEDULING
 from tests.mutations.sealing import SEALING
 from tests.mutations.seals import SEALS
 from tests.mutations.serving import SERVING
@@ -41,6 +42,7 @@ TABLES: Final[tuple[Table, ...]] = (
     HANDING_ON,
     PAGES,
     RUNNING,
+    SCHEDULING,
     PULLING,
     WALKING,
     NOTICING,
