@@ -27,14 +27,15 @@ class End:
         ending: how.
         at: seconds since the epoch.
         log: what it has said.
-        goes_back: into the queue, which it came from.
+        again_at: it goes back into the queue, and is begun again from then on (seconds since the
+            epoch); None: it is over.
     """
 
     run: Run
     ending: Ending
     at: float
     log: RunLog
-    goes_back: bool
+    again_at: float | None
 
 
 class EndWriter:
@@ -78,8 +79,10 @@ class EndWriter:
         is_written = None
         try:
             await end.log.flush()
-            if end.goes_back:
-                is_written = await self._runs.queue.release(end.run, end.ending, now=end.at)
+            if end.again_at is not None:
+                is_written = await self._runs.queue.release(
+                    end.run, end.ending, now=end.at, again_at=end.again_at
+                )
             else:
                 is_written = await self._finish(end)
         finally:

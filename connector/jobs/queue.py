@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from connector.account import Account
 from connector.errors import ConnectorError
+from connector.jobs import trying_again
 from connector.jobs.places import Limits, Places
 from connector.jobs.run import JobRunner, RunEnding
 from connector.settings import JobSettings
@@ -176,7 +177,7 @@ class RunQueue:
             owner=self.runner.owner,
             now=self._now(),
             is_wanted=self._is_wanted,
-            longest_delay=max((job.jitter for job in jobs.values()), default=0.0),
+            longest_delay=max(trying_again.LONGEST, *(job.jitter for job in jobs.values())),
         )
         for lost in found:
             run = lost.run

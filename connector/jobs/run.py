@@ -29,6 +29,7 @@ from connector.jobs.run_credentials import RunCredentials
 from connector.jobs.run_figures import UnderWay
 from connector.jobs.run_log import RunLog
 from connector.jobs.shared_limits import SharedLimits
+from connector.jobs.trying_again import again_at, put_off
 from connector.settings import JobSettings
 from connector.settings.values import HttpSettings
 from connector.store.accounts import AccountStore
@@ -206,8 +207,11 @@ class JobRunner:
             raise
         finally:
             del self._under_way[run.id]
-            goes_back = goes_back and run.queued_at is not None
-            end = End(run=run, ending=ending, at=self._now(), log=log, goes_back=goes_back)
+            at = self._now()
+            moment = at if goes_back and run.queued_at is not None else None
+            if moment is None and (moment := again_at(self.ends.jobs, job, run, ending, at)):
+                ending = put_off(ending, moment)
+            end = End(run=run, ending=ending, at=at, log=log, again_at=moment)
             await to_its_end(self._finish(end, ending, is_ours=is_ours))
         return ending
 

@@ -19,7 +19,7 @@ from connector.store.database import Database
 from connector.store.history_tables import JobRow, RunRow
 from connector.store.lost_runs import LostRuns
 from connector.store.open_runs import FORGOTTEN, IS_OPEN, IS_QUEUED, begun
-from connector.store.run_lines import Line, Openings, TableLine, Waiting
+from connector.store.run_lines import Openings, Waiting, line_of
 from connector.store.run_rows import (
     Ending,
     Figures,
@@ -80,7 +80,7 @@ class QueuedRuns:
         self._database = database
         self.heartbeat = heartbeat
         self.is_shared = not database.is_sqlite
-        self._line = _line(database)
+        self._line = line_of(database)
         self.lost = LostRuns(database, self._line, lost_after=SILENT_HEARTBEATS * heartbeat)
 
     async def prepare(self) -> None:
@@ -234,8 +234,10 @@ class QueuedRuns:
             written = await connection.execute(update(RunRow).where(*is_own(run)).values(values))
             return written.rowcount == 1
 
-    async def release(self, run: Run, ending: Ending, *, now: float) -> bool:
-        """Put a run back whose owner stops in order; False, and nothing, where it was taken over.
+    async def release(
+        self, run: Run, ending: Ending, *, now: float, again_at: float | None = None
+    ) -> bool:
+        """Put a run back that its owner cannot end; False, and nothing, where it was taken over.
 
         One whose account was forgotten is over.
 
@@ -243,17 +245,20 @@ class QueuedRuns:
             run: whose child has ended.
             ending: how far it was, and why it stops.
             now: seconds since the epoch.
+            again_at: it is begun from then on; None: from now on.
         """
         cursor = None if ending.cursor is None else json.dumps(ending.cursor)
         values = figures_of(ending) | {"cursor": cursor}
-        queued = {"outcome": "queued", "queued_at": now, "error": ending.error}
+        at = now if again_at is None else again_at
+        queued = {"outcome": "queued", "queued_at": at, "error": ending.error}
         over = {"outcome": "interrupted", "finished_at": now, "error": FORGOTTEN}
         is_known = col(RunRow.queued_at).is_not(None)
         own = update(RunRow).where(*is_own(run))
         async with self._database.write() as connection:
             written = await connection.execute(own.where(is_known).values(values | queued))
             if written.rowcount == 1:
-                await self._line.put(connection, [Waiting(run=run.id, place=None)])
+                waiting = Waiting(run=run.id, place=None, at=at if at > now else None)
+                await self._line.put(connection, [waiting])
                 return True
             written = await connection.execute(own.where(~is_known).values(values | over))
             return written.rowcount == 1
@@ -291,11 +296,3 @@ def _queued(
         queued_at=now + wish.delay,
         wish=json.dumps(asked) if asked else None,
     )
-
-
-def _line(database: Database) -> Line:
-    if database.is_sqlite:
-        return TableLine()
-    from connector.store.procrastinate_line import ProcrastinateLine  # only where it is installed
-
-    return ProcrastinateLine()

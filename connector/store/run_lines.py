@@ -8,6 +8,7 @@ from sqlalchemy import case, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from connector.store.database import Database
 from connector.store.history_tables import JobRow, RunRow
 from connector.store.tables import AccountRow
 
@@ -119,3 +120,12 @@ class TableLine:
 
     async def repair(self, connection: AsyncConnection) -> None:
         """Do nothing: they are."""
+
+
+def line_of(database: Database) -> Line:
+    """Give the line of a database."""
+    if database.is_sqlite:
+        return TableLine()
+    from connector.store.procrastinate_line import ProcrastinateLine  # only where it is installed
+
+    return ProcrastinateLine()

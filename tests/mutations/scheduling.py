@@ -47,7 +47,28 @@ SCHEDULING: Final = Table(
             ),
         ),
         *of(
+            "connector/jobs/trying_again.py",
+            (
+                "what does not pass is not tried again",
+                'if ending.kind != "TemporarilyUnavailable" or',
+                "if",
+                "tests/unit/jobs/test_trying_again.py",
+            ),
+            (
+                "the next slot is not kept from its turn",
+                "is_near = moment + SHORTEST > schedule.next_after(now)",
+                "is_near = False",
+                "tests/unit/jobs/test_trying_again.py",
+            ),
+        ),
+        *of(
             "connector/jobs/queue.py",
+            (
+                "one that is tried again is not taken for one of a clock that was set back",
+                "longest_delay=max(trying_again.LONGEST, *(job.jitter for job in jobs.values())),",
+                "longest_delay=max((job.jitter for job in jobs.values()), default=trying_again.SHORTEST - 60),",
+                "tests/unit/jobs/test_trying_again.py",
+            ),
             (
                 "runs that are due together are spread out",
                 "random.uniform(0, jitter) if jitter else 0.0,",

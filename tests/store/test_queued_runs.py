@@ -335,6 +335,24 @@ async def test_a_run_that_waits_is_not_that_of_another_account_of_the_same_name(
     assert ended.finished_at is not None
 
 
+async def test_one_that_is_tried_again_waits_for_its_moment(
+    stores: Stores, queue: QueuedRuns
+) -> None:
+    await put(queue)
+    run = await take(queue)
+    assert run is not None
+    now = time.time()  # Postgres goes by its own clock
+    ending = Ending(outcome="interrupted", error="is tried again", records=7)
+    assert await queue.release(run, ending, now=now, again_at=now + 1)
+    assert (await last(stores)).queued_at == now + 1
+    assert await take(queue, now=time.time()) is None
+    async with asyncio.timeout(20):
+        while (again := await take(queue, now=time.time())) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # polls what a clock has to reach
+    assert time.time() >= now + 1
+    assert (again.id, again.attempt, again.records) == (run.id, 1, 7)
+
+
 class TestForgotten:
     """A run that goes on while its account is forgotten is never one of the next account's."""
 

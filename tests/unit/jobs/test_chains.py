@@ -88,7 +88,7 @@ class TestChains:
         assert run is not None
         log = RunLog(runtime.runs.logs, run, lambda: NOW)
         ending = RunEnding(outcome="succeeded")
-        end = End(run=run, ending=ending, at=NOW, log=log, goes_back=False)
+        end = End(run=run, ending=ending, at=NOW, log=log, again_at=None)
         await asyncio.gather(ends.write(end), *(ends.write_all() for _ in range(3)))
         assert await outcomes(jobs) == {"pull": [("succeeded", DUE)], "second": [("queued", DUE)]}
         assert "another process has taken it over" not in caplog.text

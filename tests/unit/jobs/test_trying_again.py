@@ -1,0 +1,135 @@
+"""A run of a schedule that fails for what passes is tried again; it is one run all the same."""
+
+from dataclasses import replace
+
+import pytest
+
+from connector.account import Account
+from connector.jobs.endings import RunEnding
+from connector.jobs.trying_again import GIVEN_UP_AFTER, LONGEST, SHORTEST, again_at, put_off
+from connector.runtime import Runtime
+from connector.schedule import Schedule, parse_schedule
+from connector.store.run_rows import Run
+from tests.unit.jobs.bench import Jobs
+from tests.unit.jobs.test_queue import drained
+from tests.unit.workbench import ACCOUNT, NOW, Workbench
+
+AWAY = RunEnding(outcome="failed", error="it does not answer", kind="TemporarilyUnavailable")
+DAILY = parse_schedule("0 3 * * *")
+CODE = """
+def pull(api, context):
+    api.get("me").raise_for_status()
+    return [{"id": 1}]
+"""
+
+
+@pytest.fixture
+async def account(runtime: Runtime) -> Account:
+    return await runtime.accounts.require(ACCOUNT)
+
+
+@pytest.fixture
+def run() -> Run:
+    """A run that was begun with its slot."""
+    return Run(
+        id="1",
+        job="pull",
+        account=ACCOUNT,
+        due_at=NOW,
+        started_at=NOW,
+        deadline_at=None,
+        finished_at=None,
+        outcome="running",
+        error=None,
+        records=0,
+        batches=0,
+        tokens=0,
+        cursor=None,
+        owner="me",
+        queued_at=NOW,
+    )
+
+
+class TestWhen:
+    def test_pauses_double_up_to_half_an_hour(self, jobs: Jobs, run: Run) -> None:
+        job = jobs.job(schedule=parse_schedule("every 1d"))
+        pauses, now = [], NOW + 1.0
+        while (moment := again_at({}, job, run, AWAY, now)) is not None:
+            pauses.append(moment - now)
+            now = moment
+        assert pauses[:3] == [SHORTEST, 61.0, 122.0]
+        assert max(pauses) == LONGEST
+        assert NOW + GIVEN_UP_AFTER - LONGEST < now <= NOW + GIVEN_UP_AFTER
+
+    @pytest.mark.parametrize(
+        ("schedule", "passed", "is_tried"),
+        [
+            (parse_schedule("every 5m"), 1.0, True),
+            (parse_schedule("every 5m"), 200.0, False),
+            (parse_schedule("every 1m"), 1.0, False),
+            (None, 1.0, False),
+        ],
+    )
+    def test_only_well_before_the_next_slot(
+        self, jobs: Jobs, run: Run, schedule: Schedule | None, passed: float, *, is_tried: bool
+    ) -> None:
+        due = NOW // 300 * 300
+        begun = replace(run, due_at=due, started_at=due)
+        moment = again_at({}, jobs.job(schedule=schedule), begun, AWAY, due + passed)
+        assert (moment is not None) is is_tried
+
+    @pytest.mark.parametrize("kind", [None, "PullFailed", "ConsentRequired", "Deadline"])
+    def test_not_what_does_not_pass(self, jobs: Jobs, run: Run, kind: str | None) -> None:
+        job = jobs.job(schedule=DAILY)
+        assert again_at({}, job, run, AWAY, NOW + 1) is not None
+        assert again_at({}, job, run, replace(AWAY, kind=kind), NOW + 1) is None
+
+    def test_not_what_a_person_asked_for_nor_what_did_not_come_from_the_queue(
+        self, jobs: Jobs, run: Run
+    ) -> None:
+        job = jobs.job(schedule=DAILY)
+        assert again_at({}, job, replace(run, due_at=None), AWAY, NOW + 1) is None
+        assert again_at({}, job, replace(run, queued_at=None), AWAY, NOW + 1) is None
+
+    def test_what_follows_goes_by_the_schedule_of_the_first(self, jobs: Jobs, run: Run) -> None:
+        first = jobs.job(name="first", schedule=DAILY)
+        second = jobs.job(name="second", after="first")
+        third = jobs.job(name="third", after="second")
+        known = {job.name: job for job in (first, second, third)}
+        assert again_at(known, third, run, AWAY, NOW + 1) == NOW + 1 + SHORTEST
+        assert again_at({"third": third}, third, run, AWAY, NOW + 1) is None
+
+    def test_the_reason_says_when(self) -> None:
+        ending = put_off(AWAY, NOW + 60)
+        assert ending.outcome == "interrupted"
+        assert ending.error == "is tried again at 15 Jan 2027, 08:01 UTC: it does not answer"
+
+
+async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
+    bench: Workbench, runtime: Runtime, jobs: Jobs, account: Account
+) -> None:
+    jobs.write(CODE)
+    job = jobs.job(schedule=DAILY)
+    jobs.runner.ends.jobs = {"pull": job}
+    queue = jobs.make_queue(job)
+    bench.simulator.state.expire_access_tokens("ada")
+    bench.clock.advance(3600)
+    bench.fault("status", times=None)
+    await queue.put_slot(job, [account], NOW)
+    await drained(queue)
+    waiting = await jobs.last()
+    assert (waiting.outcome, waiting.finished_at) == ("queued", None)
+    assert "is tried again at" in str(waiting.error)
+    assert "HTTP 503" in str(waiting.error)
+    await queue.sweep()
+    bench.clock.advance(SHORTEST - 1)
+    await drained(queue)
+    assert await jobs.last() == waiting, "not yet"
+    bench.simulator.faults.clear()
+    bench.clock.advance(3600)  # the provider was left alone for a while
+    await drained(queue)
+    run = await jobs.last()
+    assert (run.id, run.outcome, run.error) == (waiting.id, "succeeded", None)
+    assert (run.attempt, run.records) == (1, 1)
+    assert len(await runtime.runs.history(None, limit=9)) == 1
+    await queue.aclose()
