@@ -204,7 +204,7 @@ def test_a_daemon_and_a_worker_are_killed_mid_run(hosts: Hosts) -> None:
     took: dict[str, float] = {}
 
     def are_taken_over() -> bool:
-        for run in hosts.runs("attempt = 2"):
+        for run in hosts.runs("attempt >= 2"):
             if run["outcome"] != "queued":
                 took.setdefault(run["id"], time.time() - killed.get(run["id"], time.time()))
         return took.keys() >= killed.keys()
@@ -221,7 +221,7 @@ def test_a_daemon_and_a_worker_are_killed_mid_run(hosts: Hosts) -> None:
     slots = Counter((run["account"], run["due_at"]) for run in runs)
     assert set(slots.values()) == {1}, "a slot has one row"
     assert {run["outcome"] for run in runs} == {"succeeded"}, hosts.logs()
-    assert {run["id"] for run in runs if run["attempt"] == 2} >= killed.keys()
+    assert {run["id"] for run in runs if run["attempt"] >= 2} >= killed.keys()
     assert len({run["pid"] for run in runs}) >= 2, "several processes shared the work"
     records = hosts.records()
     assert records.keys() == {run["id"] for run in runs}
@@ -232,8 +232,14 @@ def test_a_daemon_and_a_worker_are_killed_mid_run(hosts: Hosts) -> None:
         if run["id"] in killed:
             assert 0 < run["records"] <= BATCHES, "resumed at the checkpoint, not from the start"
     with psycopg.connect(hosts.url) as connection:
-        left = connection.execute("SELECT count(*) FROM procrastinate.procrastinate_jobs")
-        assert left.fetchone() == (0,)
+        left = connection.execute(
+            "SELECT job.status, job.scheduled_at, job.attempts, run.*"
+            " FROM procrastinate.procrastinate_jobs AS job"
+            " LEFT JOIN run ON run.id = job.args->>'run'"
+            # a slot may have come with the pause: it waits
+            " WHERE run.outcome IS DISTINCT FROM 'queued'"
+        )
+        assert left.fetchall() == []
 
 
 def test_a_host_that_stands_still_is_taken_over_and_writes_nothing_afterwards(

@@ -1,5 +1,6 @@
 """The consent at a provider that is not by the RFCs: no refresh token, errors as objects."""
 
+import asyncio
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -65,7 +66,9 @@ async def test_the_short_lived_token_is_kept_where_the_exchange_fails(
     assert completed.account.state_name == "active"
     assert await life(bench, runtime) == SHORT
     bench.clock.advance(SHORT - 1)
-    assert await life(bench, runtime) == LONG, "the exchange is tried again while it can be"
+    async with asyncio.timeout(20):  # a token that works is given while the exchange is slow
+        while await life(bench, runtime) != LONG:  # noqa: ASYNC110 - tells of itself to nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_the_code_is_not_sent_twice(bench: Workbench, runtime: Runtime, ada: Person) -> None:
