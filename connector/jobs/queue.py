@@ -177,7 +177,7 @@ class RunQueue:
             owner=self.runner.owner,
             now=self._now(),
             is_wanted=self._is_wanted,
-            longest_delay=max(trying_again.LONGEST, *(job.jitter for job in jobs.values())),
+            longest_delay=max([trying_again.LONGEST, *(job.jitter for job in jobs.values())]),
         )
         for lost in found:
             run = lost.run

@@ -65,7 +65,7 @@ SCHEDULING: Final = Table(
             "connector/jobs/queue.py",
             (
                 "one that is tried again is not taken for one of a clock that was set back",
-                "longest_delay=max(trying_again.LONGEST, *(job.jitter for job in jobs.values())),",
+                "longest_delay=max([trying_again.LONGEST, *(job.jitter for job in jobs.values())]),",
                 "longest_delay=max((job.jitter for job in jobs.values()), default=trying_again.SHORTEST - 60),",
                 "tests/unit/jobs/test_trying_again.py",
             ),

@@ -6,6 +6,8 @@ import pytest
 
 from connector.account import Account
 from connector.jobs.endings import RunEnding
+from connector.jobs.places import Limits
+from connector.jobs.queue import RunQueue
 from connector.jobs.trying_again import GIVEN_UP_AFTER, LONGEST, SHORTEST, again_at, put_off
 from connector.runtime import Runtime
 from connector.schedule import Schedule, parse_schedule
@@ -132,4 +134,12 @@ async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
     assert (run.id, run.outcome, run.error) == (waiting.id, "succeeded", None)
     assert (run.attempt, run.records) == (1, 1)
     assert len(await runtime.runs.history(None, limit=9)) == 1
+    await queue.aclose()
+
+
+async def test_a_daemon_without_jobs_looks_for_lost_runs_all_the_same(
+    bench: Workbench, jobs: Jobs
+) -> None:
+    queue = RunQueue(jobs.runner, {}, Limits(), now=bench.clock.now)
+    await queue.sweep()
     await queue.aclose()
