@@ -20,7 +20,12 @@ from connector.store.account_rows import binding_of, place, read_account, sealed
 from connector.store.audit_entry import Entry
 from connector.store.audit_trail import Note, unnoted
 from connector.store.database import Database
-from connector.store.open_runs import parting_from_runs, renaming_of_runs
+from connector.store.open_runs import (
+    FORGOTTEN,
+    LEFT_BEHIND,
+    parting_from_runs,
+    renaming_of_runs,
+)
 from connector.store.tables import ACCOUNT, AccountRow, ConnectLinkRow, ConsentRow
 from connector.store.vault_keys import learn_keys_within
 from connector.vault.envelope import Place
@@ -154,7 +159,8 @@ class AccountStore:
             for table, is_open in _LEADING_TO:
                 is_its = col(table.account) == account.name
                 await connection.execute(delete(table).where(is_its, is_open))
-            for statement in parting_from_runs(account.name):
+            now = self._database.now()
+            for statement in parting_from_runs(account.name, FORGOTTEN, now=now):
                 await connection.execute(statement)
         self._note(Entry(event="account.forgotten", account=account.name, account_id=account.id))
         await self._database.scrub()
@@ -163,6 +169,7 @@ class AccountStore:
         """Give an account another name; False where that name is taken.
 
         Links and consents that are open lead to it by the new name, and its runs are found there.
+        An open one that has no place there is not that of the next account of the old name.
 
         Raises:
             UnknownAccount: it was removed meanwhile.
@@ -177,6 +184,9 @@ class AccountStore:
                     await connection.execute(renaming)
                 if result.rowcount:
                     await connection.execute(renaming_of_runs(account.name, name))
+                    now = self._database.now()
+                    for statement in parting_from_runs(account.name, LEFT_BEHIND, now=now):
+                        await connection.execute(statement)
         except IntegrityError:
             return False
         if result.rowcount == 0:

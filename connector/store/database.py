@@ -62,7 +62,7 @@ class Database:
         busy_timeout: how long to wait for another writer, in seconds.
 
     Attributes:
-        url: as given.
+        url, now: as given.
         is_sqlite: else it is Postgres.
         answered_at: when it last did as it was asked.
         lease_time: the time of leases, as this process sees it.
@@ -82,7 +82,7 @@ class Database:
         self._busy_seconds = busy_timeout
         self._busy_timeout = f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}"
         self.is_sqlite = url.get_backend_name() == "sqlite"
-        self.answered_at, self._now = 0.0, now
+        self.answered_at, self.now = 0.0, now
         self.lease_time = now if lease_clock is None or not self.is_sqlite else lease_clock
         self._reader: DatabaseThread | None = None
         if self.is_sqlite:
@@ -140,7 +140,7 @@ class Database:
         with self.converted():
             async with self.engine.connect() as connection:
                 yield connection
-        self.answered_at = self._now()
+        self.answered_at = self.now()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -190,7 +190,7 @@ class Database:
         if self._reader is not None:
             with self.converted():
                 found = await self._reader.run(query)
-                self.answered_at = self._now()
+                self.answered_at = self.now()
                 return found
         async with self.read() as connection:
             return await connection.run_sync(query)
@@ -207,7 +207,7 @@ class Database:
         """
         with self.converted():
             written = await self._writer.run(work)
-        self.answered_at = self._now()
+        self.answered_at = self.now()
         return written
 
     def threads(self) -> dict[str, WorkerThread]:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Update,
     and_,
+    case,
     exists,
     or_,
     select,
@@ -32,6 +33,8 @@ IS_OPEN: Final = text("outcome IN ('queued', 'running')")
 _OPEN: Final = ("queued", "running")
 #: Why a run ended whose account was.
 FORGOTTEN: Final = "the account was forgotten"
+#: And one that an account left behind which was renamed.
+LEFT_BEHIND: Final = "the account was given the name of one whose run goes on"
 
 
 async def open_runs(
@@ -56,33 +59,35 @@ def renaming_of_runs(old: str, new: str) -> Update:
     One whose place is taken by a run of whoever had that name before stays where it is.
     """
     there = aliased(RunRow)
-    is_taken = exists().where(
-        col(there.job) == col(RunRow.job),
-        col(there.account) == new,
-        or_(
-            col(there.due_at) == col(RunRow.due_at),
-            and_(
-                col(there.lane) == col(RunRow.lane),
-                col(there.outcome).in_(_OPEN),
-                col(RunRow.outcome).in_(_OPEN),
-            ),
-        ),
+    its = (col(there.job) == col(RunRow.job), col(there.account) == new)
+    # each by an index: with an *or* every row is compared with every one that is there
+    has_slot = exists().where(*its, col(there.due_at) == col(RunRow.due_at))
+    is_open = exists().where(
+        *its, col(there.lane) == col(RunRow.lane), col(there.outcome).in_(_OPEN)
     )
+    is_taken = or_(has_slot, and_(col(RunRow.outcome).in_(_OPEN), is_open))
     return update(RunRow).where(col(RunRow.account) == old, ~is_taken).values(account=new)
 
 
-def parting_from_runs(account: str) -> tuple[Update, Update]:
-    """Make the statements for the open runs of an account that is forgotten.
+def parting_from_runs(account: str, why: str, *, now: float) -> tuple[Update, Update]:
+    """Make the statements for the open runs of an account that is not there any more.
 
-    Those that wait are over: since they were queued they have done nothing, and that is their end.
+    Those that wait are over: since they were queued they have done nothing, and that is their end;
+    one that waits for a moment to come ends now.
     Those that go on end when they ask for a token; where their owner is gone before, they do not
     wait for another one (`LostRuns.settle`, `QueuedRuns.release`): they would be those of another
     account that is given the name.
+
+    Args:
+        account: its name.
+        why: in a few words.
+        now: seconds since the epoch.
     """
-    ended = {"outcome": "interrupted", "error": FORGOTTEN}
+    at = col(RunRow.queued_at)
+    ended = {"outcome": "interrupted", "error": why, "finished_at": case((at > now, now), else_=at)}
     its = col(RunRow.account) == account
     return (
-        update(RunRow).where(IS_QUEUED, its).values(ended | {"finished_at": col(RunRow.queued_at)}),
+        update(RunRow).where(IS_QUEUED, its).values(ended),
         update(RunRow).where(IS_RUNNING, its).values(queued_at=None),
     )
 
