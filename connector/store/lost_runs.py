@@ -72,10 +72,10 @@ class LostRuns:
         """
         lost: list[Lost] = []
         async with self._database.write() as connection:
-            await self._line.repair(connection)
             await self._end_unwanted(connection, is_wanted, now=now)
             is_ahead = (IS_QUEUED, col(RunRow.queued_at) > now + longest_delay)
             await connection.execute(update(RunRow).where(*is_ahead).values(queued_at=now))
+            await self._line.repair(connection)
             running = (col(RunRow.outcome) == "running", col(RunRow.owner) != owner)
             for run, silence in await open_runs(self._database, connection, *running):
                 settled = await self.settle(connection, run, silence, now=now)

@@ -45,7 +45,7 @@ _FOUND: Final = text(
     " FROM pg_namespace WHERE nspname = 'procrastinate'"
 )
 _MISSING: Final = text(
-    "SELECT run.id, run.job, account.provider FROM run"
+    "SELECT run.id, run.job, run.queued_at, account.provider FROM run"
     " LEFT JOIN account ON account.name = run.account"
     " WHERE run.outcome IN ('queued', 'running') AND run.outcome = 'queued' AND NOT EXISTS"
     " (SELECT 1 FROM procrastinate.procrastinate_jobs AS job WHERE job.args->>'run' = run.id)"
@@ -128,7 +128,10 @@ class ProcrastinateLine:
         rows = (await connection.execute(_MISSING)).all()
         await self.put(
             connection,
-            [Waiting(run=row.id, place=(row.job, row.provider or "")) for row in rows],
+            [
+                Waiting(run=row.id, place=(row.job, row.provider or ""), at=row.queued_at)
+                for row in rows
+            ],
         )
 
 

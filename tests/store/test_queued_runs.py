@@ -292,6 +292,21 @@ class TestProcrastinate:
             await queue.prepare()
         assert await waiting_jobs(stores) == [("insights/acme", "todo", queued.id)]
 
+    async def test_what_is_put_in_line_anew_waits_for_its_moment(
+        self, stores: Stores, queue: QueuedRuns
+    ) -> None:
+        await put(queue)
+        run = await take(queue)
+        assert run is not None
+        now = time.time()
+        ending = Ending(outcome="interrupted", error="it is tried again")
+        assert await queue.release(run, ending, now=now, again_at=now + 1800)
+        async with stores.database.write() as connection:
+            await connection.execute(text("TRUNCATE procrastinate.procrastinate_jobs CASCADE"))
+        await queue.lost.sweep(owner=new_owner(), now=now, longest_delay=1800)
+        assert len(await waiting_jobs(stores)) == 1
+        assert await take(queue, now=now) is None
+
     async def test_a_schema_of_another_program_is_left_alone(self, stores: Stores) -> None:
         await stores.runs.queue.prepare()
         async with stores.database.write() as connection:
