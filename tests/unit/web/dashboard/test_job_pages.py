@@ -216,6 +216,15 @@ class TestJobs:
         assert "In the queue since" in page
         assert "The process was stopped" in page
 
+    async def test_one_that_waits_for_its_moment_says_which(
+        self, person: Visitor, runtime: Runtime
+    ) -> None:
+        waiting = {"outcome": "queued", "finished_at": None, "error": "put off"}
+        await write(runtime, waiting | {"queued_at": NOW + 120})
+        page = (await person.get(f"/runs/{0:016x}")).text
+        assert "It waits until 15 Jan 2027, 08:02 UTC." in page
+        assert "In the queue since" not in page
+
 
 class TestRuns:
     async def test_chosen_by_job_account_and_state(self, person: Visitor, runtime: Runtime) -> None:
