@@ -25,7 +25,7 @@ from connector.jobs.destinations.stream import Overtaken, State, Stream
 from connector.jobs.function import FunctionPull
 from connector.jobs.held_credentials import HeldCredentials
 from connector.jobs.preview import Enough, PreviewWriter
-from connector.jobs.pull.failure import PullFailed
+from connector.jobs.pull.failure import PullFailed, Unusable
 from connector.jobs.user_module import describe_failure
 from connector.jobs.writing import Writer
 from connector.log import quiet_libraries
@@ -146,7 +146,7 @@ def explain(error: BaseException, folder: str) -> tuple[str, str]:
     if isinstance(error, ConnectorError):
         return type(error).__name__, str(error)
     if isinstance(error, PullFailed):
-        return "Pull", str(error)
+        return "Unusable" if isinstance(error, Unusable) else "Pull", str(error)
     if isinstance(error, UnusableRecord):
         return "UnusableRecord", str(error)
     if isinstance(error, RecordsRejected):

@@ -209,8 +209,9 @@ class JobRunner:
             del self._under_way[run.id]
             at = self._now()
             moment = at if goes_back and run.queued_at is not None else None
-            if moment is None and (moment := again_at(self.ends.jobs, job, run, ending, at)):
-                ending = put_off(ending, moment)
+            if moment is None and asked.since is None:  # else who asked is told, and asks again
+                moment = again_at(self.ends.jobs, job, run, ending, at)
+                ending = ending if moment is None else put_off(ending, moment)
             end = End(run=run, ending=ending, at=at, log=log, again_at=moment)
             await to_its_end(self._finish(end, ending, is_ours=is_ours))
         return ending

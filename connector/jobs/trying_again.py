@@ -19,6 +19,8 @@ from connector.store.run_rows import Run
 #: The pauses (seconds).
 SHORTEST: Final = 60.0
 LONGEST: Final = 1800.0
+#: Failures that pass, by their kinds.
+_PASSING: Final = frozenset({"TemporarilyUnavailable", "Unusable"})
 #: It is not tried again so long after it was first begun (seconds).
 GIVEN_UP_AFTER: Final = 6 * 3600.0
 
@@ -35,9 +37,9 @@ def again_at(
         ending: of this try.
         now: seconds since the epoch.
     """
-    if ending.kind != "TemporarilyUnavailable" or run.due_at is None or run.queued_at is None:
+    if ending.kind not in _PASSING or run.due_at is None or run.queued_at is None:
         return None
-    schedule = _schedule_of(jobs, job)
+    schedule = _schedule_of(jobs, jobs.get(job.name, job))  # it may be another one by now
     if schedule is None:
         return None
     moment = now + min(LONGEST, max(SHORTEST, now - run.started_at))
@@ -52,7 +54,7 @@ def put_off(ending: RunEnding, moment: float) -> RunEnding:
         ending: as it would be.
         moment: of the next try (seconds since the epoch).
     """
-    error = f"is tried again at {for_people(moment)}: {ending.error}"
+    error = f"put off until {for_people(moment)}: {ending.error}"
     return replace(ending, outcome="interrupted", error=error)
 
 

@@ -50,7 +50,7 @@ SCHEDULING: Final = Table(
             "connector/jobs/trying_again.py",
             (
                 "what does not pass is not tried again",
-                'if ending.kind != "TemporarilyUnavailable" or',
+                "if ending.kind not in _PASSING or",
                 "if",
                 "tests/unit/jobs/test_trying_again.py",
             ),

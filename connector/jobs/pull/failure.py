@@ -96,4 +96,7 @@ class PartFailures:
             reason += f"; {waiting} more wait for their rate limits"
         if self.are_general:
             reason += f"; the run ended early, for {_ALIKE} in a row failed alike"
-        return PullFailed(reason, first.remedy)
+        # not for one broken part: a run that is tried again would pull all others anew
+        is_away = self.are_general or not self._has_pulled
+        is_away = is_away and all(isinstance(failure, Unusable) for failure in self._in_a_row)
+        return (Unusable if is_away else PullFailed)(reason, first.remedy)

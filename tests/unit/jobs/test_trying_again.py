@@ -86,6 +86,16 @@ class TestWhen:
         assert again_at({}, job, run, AWAY, NOW + 1) is not None
         assert again_at({}, job, run, replace(AWAY, kind=kind), NOW + 1) is None
 
+    def test_an_api_that_does_not_answer(self, jobs: Jobs, run: Run) -> None:
+        away = replace(AWAY, kind="Unusable")
+        assert again_at({}, jobs.job(schedule=DAILY), run, away, NOW + 1) == NOW + 1 + SHORTEST
+
+    def test_a_schedule_that_was_changed_meanwhile_holds(self, jobs: Jobs, run: Run) -> None:
+        job = jobs.job(schedule=DAILY)
+        often = jobs.job(schedule=parse_schedule("every 1m"))
+        assert again_at({"pull": often}, job, run, AWAY, NOW + 1) is None
+        assert again_at({"pull": jobs.job()}, job, run, AWAY, NOW + 1) is None
+
     def test_not_what_a_person_asked_for_nor_what_did_not_come_from_the_queue(
         self, jobs: Jobs, run: Run
     ) -> None:
@@ -104,7 +114,7 @@ class TestWhen:
     def test_the_reason_says_when(self) -> None:
         ending = put_off(AWAY, NOW + 60)
         assert ending.outcome == "interrupted"
-        assert ending.error == "is tried again at 15 Jan 2027, 08:01 UTC: it does not answer"
+        assert ending.error == "put off until 15 Jan 2027, 08:01 UTC: it does not answer"
 
 
 async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
@@ -121,7 +131,7 @@ async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
     await drained(queue)
     waiting = await jobs.last()
     assert (waiting.outcome, waiting.finished_at) == ("queued", None)
-    assert "is tried again at" in str(waiting.error)
+    assert "put off until" in str(waiting.error)
     assert "HTTP 503" in str(waiting.error)
     await queue.sweep()
     bench.clock.advance(SHORTEST - 1)
@@ -134,6 +144,26 @@ async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
     assert (run.id, run.outcome, run.error) == (waiting.id, "succeeded", None)
     assert (run.attempt, run.records) == (1, 1)
     assert len(await runtime.runs.history(None, limit=9)) == 1
+    await queue.aclose()
+
+
+@pytest.mark.parametrize(
+    ("since", "outcome"), [(None, "queued"), ({"day": "2026-01-01"}, "failed")]
+)
+async def test_what_a_person_asks_of_one_that_waits_is_not_tried_again_without_it(
+    bench: Workbench, jobs: Jobs, account: Account, since: object, outcome: str
+) -> None:
+    """It would be pulled from its cursor, and not from where the person said."""
+    jobs.write(CODE)
+    job = jobs.job(schedule=DAILY, jitter=600)
+    queue = jobs.make_queue(job)
+    bench.simulator.state.expire_access_tokens("ada")
+    bench.clock.advance(3600)
+    bench.fault("status", times=None)
+    await queue.put_slot(job, [account], NOW)
+    ending = await jobs.runner.run(job, ACCOUNT, due_at=None, since=since)
+    assert ending is not None
+    assert (await jobs.last()).outcome == outcome
     await queue.aclose()
 
 

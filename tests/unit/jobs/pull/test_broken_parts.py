@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connector.errors import ConsentRequired, TemporarilyUnavailable
-from connector.jobs.pull.failure import PullFailed
+from connector.jobs.pull.failure import PullFailed, Unusable
 from connector.jobs.pull.sending import Unanswered
 from connector.pulls.rules import Action, ErrorRule
 from connector.pulls.spec import (
@@ -91,6 +91,19 @@ def test_the_others_are_pulled(trouble: Given | Exception) -> None:
     assert told.startswith("1 of 3 parts could not be pulled: b: GET b/items: ")
     assert len(bench.logged) == 2
     assert bench.logged[1].startswith("part b is set aside: GET b/items: ")
+
+
+@pytest.mark.parametrize(
+    ("broken", "is_away"), [("a b", True), ("b", False), ("c d e", True), ("", False)]
+)
+def test_where_no_usable_answer_comes_the_api_is_away(broken: str, *, is_away: bool) -> None:
+    """And the run may be tried again; one broken part is none that a second try would mend."""
+    names = "a b" if broken in {"a b", ""} else "a b c d e f"
+    api = Parts(dict.fromkeys(broken.split(), Given(status=503)) or {"a": GONE, "b": GONE})
+    bench = make(names, api, tries=1)
+    with pytest.raises(PullFailed) as caught:
+        bench.run()
+    assert isinstance(caught.value, Unusable) is is_away
 
 
 def test_without_parts_the_failure_is_the_runs() -> None:

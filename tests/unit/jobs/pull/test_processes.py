@@ -65,6 +65,15 @@ async def test_a_declared_pull_runs_in_a_child(pulls: Jobs, api: LocalApi) -> No
     assert api.asked == ["0", "1", "2", "3", "4", "5"]
 
 
+@pytest.mark.parametrize(("status", "kind"), [(503, "Unusable"), (400, "Pull")])
+async def test_an_api_that_is_away_is_told_from_one_that_refuses(
+    pulls: Jobs, api: LocalApi, status: int, kind: str
+) -> None:
+    api.instead = lambda _request: (status, {"error": "not now"}, {})
+    ending = await run(pulls, tries=1)
+    assert (ending.outcome, ending.kind) == ("failed", kind)
+
+
 async def test_killed_at_any_page_it_goes_on_there(
     pulls: Jobs, api: LocalApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
