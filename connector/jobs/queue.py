@@ -142,14 +142,18 @@ class RunQueue:
     ) -> dict[str, Run]:
         """Queue runs that somebody asks for, and take what there is a place for here.
 
+        One that waits for a later moment is begun now, unless another begin is asked for.
+
         Returns:
-            Those that are new, by account.
+            Those that are new, or wait no more, by account.
 
         Raises:
             TemporarilyUnavailable: the store cannot be had.
         """
         asked = None if since is None else {"since": since}
         put = await self._put(job, accounts, None, asked)
+        if asked is None and (others := [one.name for one in accounts if one.name not in put]):
+            put |= await self._queue.hurry(job.name, others, now=self._now())
         await self.drain()
         return put
 

@@ -5,7 +5,6 @@ Postgres procrastinate's tables, which are written in the same transaction as th
 """
 
 import json
-import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
@@ -27,6 +26,7 @@ from connector.store.run_rows import (
     figures_of,
     heartbeat_clock,
     is_own,
+    queued_run,
     read_run,
     this_host,
     values_of,
@@ -131,7 +131,10 @@ class QueuedRuns:
         asked: Mapping[str, object] | None = None,
     ) -> dict[str, Run]:
         """Queue some runs as `put` does, in a transaction of the caller's."""
-        runs = {one.account: _queued(job, one, due_at, now, asked) for one in wishes}
+        runs = {
+            one.account: queued_run(job, one.account, due_at, asked, now=now, delay=one.delay)
+            for one in wishes
+        }
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         statement = (
             insert(RunRow)
@@ -152,6 +155,26 @@ class QueuedRuns:
         ]
         await self._line.put(connection, waiting)
         return {account: run for account, run in runs.items() if account in new}
+
+    async def hurry(self, job: str, accounts: Sequence[str], *, now: float) -> dict[str, Run]:
+        """Let runs of a job that wait for a later moment be begun from now on; give them.
+
+        Args:
+            job: its name.
+            accounts: for which ones.
+            now: seconds since the epoch.
+        """
+        found: dict[str, Run] = {}
+        later = (IS_QUEUED, col(RunRow.job) == job, col(RunRow.queued_at) > now)
+        hurrying = update(RunRow).where(*later).values(queued_at=now).returning(RunRow)
+        for start in range(0, len(accounts), _AT_ONCE):
+            its = col(RunRow.account).in_(accounts[start : start + _AT_ONCE])
+            async with self._database.write() as connection:
+                rows = (await connection.execute(hurrying.where(its))).all()
+                waiting = [Waiting(run=row.id, place=None, is_urgent=True) for row in rows]
+                await self._line.put(connection, waiting)
+            found |= {row.account: read_run(row) for row in rows}
+        return found
 
     async def have_slot(self, job: str, due_at: float, accounts: Collection[str]) -> frozenset[str]:
         """Give those of some accounts whose slot has a row."""
@@ -273,26 +296,3 @@ class QueuedRuns:
         )
         found = await connection.execute(statement)
         return cast("Row[Any] | None", found.one_or_none())
-
-
-def _queued(
-    job: str, wish: Wish, due_at: float | None, now: float, asked: Mapping[str, object] | None
-) -> Run:
-    return Run(
-        id=secrets.token_hex(8),
-        job=job,
-        account=wish.account,
-        due_at=due_at,
-        started_at=now,
-        deadline_at=None,
-        finished_at=None,
-        outcome="queued",
-        error=None,
-        records=0,
-        batches=0,
-        tokens=0,
-        cursor=None,
-        owner="",
-        queued_at=now + wish.delay,
-        wish=json.dumps(asked) if asked else None,
-    )

@@ -1,5 +1,7 @@
 """A run as a value, and whether one that stands as running still is."""
 
+import json
+import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,6 +117,45 @@ FIGURES: Final = tuple(Figures.__slots__)
 def figures_of(told: Figures) -> dict[str, object]:
     """Give the figures as values of columns."""
     return {name: getattr(told, name) for name in FIGURES}
+
+
+def queued_run(
+    job: str,
+    account: str,
+    due_at: float | None,
+    asked: Mapping[str, object] | None,
+    *,
+    now: float,
+    delay: float,
+) -> Run:
+    """Give a run that is to be queued.
+
+    Args:
+        job: its name.
+        account: likewise.
+        due_at: the slot; None where somebody asks.
+        asked: what somebody asked for.
+        now: seconds since the epoch.
+        delay: seconds for which it is not begun.
+    """
+    return Run(
+        id=secrets.token_hex(8),
+        job=job,
+        account=account,
+        due_at=due_at,
+        started_at=now,
+        deadline_at=None,
+        finished_at=None,
+        outcome="queued",
+        error=None,
+        records=0,
+        batches=0,
+        tokens=0,
+        cursor=None,
+        owner="",
+        queued_at=now + delay,
+        wish=json.dumps(asked) if asked else None,
+    )
 
 
 def read_run(row: Row[Any]) -> Run:

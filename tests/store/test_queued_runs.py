@@ -370,6 +370,23 @@ async def test_one_that_is_tried_again_waits_for_its_moment(
     assert (again.id, again.attempt, again.records) == (run.id, 1, 7)
 
 
+async def test_one_that_waits_for_its_moment_is_begun_before_where_somebody_asks(
+    stores: Stores, queue: QueuedRuns
+) -> None:
+    now = time.time()
+    await queue.put("insights", [Wish(account=ONE, delay=1800)], due_at=DUE, now=now)
+    assert await take(queue, now=now) is None
+    assert list(await queue.hurry("insights", ["acme/other"], now=now)) == []
+    hurried = await queue.hurry("insights", [ONE], now=now)
+    assert hurried == {ONE: await last(stores)}
+    assert hurried[ONE].queued_at == now
+    assert await queue.hurry("insights", [ONE], now=now) == {}
+    run = await take(queue, now=now)
+    assert run is not None
+    assert run.id == hurried[ONE].id
+    assert await take(queue, now=now + 1800) is None
+
+
 class TestForgotten:
     """A run that goes on while its account is forgotten is never one of the next account's."""
 

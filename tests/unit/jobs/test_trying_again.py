@@ -137,6 +137,8 @@ async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
     bench.clock.advance(SHORTEST - 1)
     await drained(queue)
     assert await jobs.last() == waiting, "not yet"
+    assert await queue.put_asked(job, [account], {"day": "2026-01-01"}) == {}
+    assert await jobs.last() == waiting
     bench.simulator.faults.clear()
     bench.clock.advance(3600)  # the provider was left alone for a while
     await drained(queue)
@@ -144,6 +146,24 @@ async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
     assert (run.id, run.outcome, run.error) == (waiting.id, "succeeded", None)
     assert (run.attempt, run.records) == (1, 1)
     assert len(await runtime.runs.history(None, limit=9)) == 1
+    await queue.aclose()
+
+
+async def test_it_does_not_wait_for_its_moment_where_somebody_asks(
+    jobs: Jobs, account: Account
+) -> None:
+    jobs.write(CODE)
+    job, other = jobs.job(schedule=DAILY, jitter=1e6), jobs.job(name="other", jitter=1e6)
+    queue = jobs.make_queue(job, other)
+    await queue.put_slot(job, [account], NOW)
+    await queue.put_slot(other, [account], NOW)
+    waiting = await jobs.last()
+    put = await queue.put_asked(job, [account], None)
+    assert put[ACCOUNT].id == waiting.id
+    await drained(queue)
+    run = await jobs.last()
+    assert (run.id, run.outcome, run.due_at) == (waiting.id, "succeeded", NOW)
+    assert (await jobs.runtime.runs.queue.count()) == {"other": {"queued": 1, "running": 0}}
     await queue.aclose()
 
 
