@@ -40,7 +40,7 @@ __all__ = ["JobRunner", "Observer", "RunEnding"]
 
 logger = logging.getLogger(__name__)
 
-#: Is told of a run that has ended, how, and after how many seconds.
+#: Is told of a run that has ended here, as it began here, how, and after how many seconds.
 Observer = Callable[[Run, RunEnding, float], None]
 
 
@@ -173,6 +173,7 @@ class JobRunner:
     ) -> RunEnding:
         """Run a child, and write down how it ended, unless somebody has taken the run over."""
         self.running[job.name] = self.running.get(job.name, 0) + 1
+        began = self._now()  # here: it may have been begun hours ago, and have waited since
         logger.info("run started", extra=self._fields(run, "run.started"))
         ending = RunEnding(outcome="failed", error="a bug of Connector's", kind="Bug")
         self._under_way[run.id] = here = UnderWay(time.monotonic, on_progress)
@@ -213,7 +214,7 @@ class JobRunner:
                 moment = again_at(self.ends.jobs, job, run, ending, at)
                 ending = ending if moment is None else put_off(ending, moment)
             end = End(run=run, ending=ending, at=at, log=log, again_at=moment)
-            await to_its_end(self._finish(end, ending, is_ours=is_ours))
+            await to_its_end(self._finish(end, ending, began, is_ours=is_ours))
         return ending
 
     async def preview(
@@ -247,12 +248,13 @@ class JobRunner:
         async with self._limits.of_run(order):
             return await child.run()
 
-    async def _finish(self, end: End, ending: RunEnding, *, is_ours: bool) -> None:
+    async def _finish(self, end: End, ending: RunEnding, began: float, *, is_ours: bool) -> None:
         """Write down how a run ended; where the store is away, before the next run begins.
 
         Args:
             end: of a run.
             ending: likewise, for observers.
+            began: when it did here (seconds since the epoch).
             is_ours: nobody has taken it over, as far as we know.
         """
         run = end.run
@@ -268,7 +270,7 @@ class JobRunner:
                 **self._fields(run, "run.finished"),
                 "outcome": ending.outcome,
                 "records": ending.records,
-                "seconds": round(end.at - run.started_at, 2),
+                "seconds": round(end.at - began, 2),
             },
         )
         noted = ending
@@ -277,7 +279,7 @@ class JobRunner:
             logger.warning(ending.told_rejected, extra=extra)
             noted = replace(ending, error=ending.error or ending.told_rejected)
         for observer in self._observers:
-            observer(run, ending, max(0.0, end.at - run.started_at))
+            observer(replace(run, started_at=began), ending, max(0.0, end.at - began))
         try:
             await self.ends.write(replace(end, ending=summed(run, noted)))
         except TemporarilyUnavailable as error:

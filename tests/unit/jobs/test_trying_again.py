@@ -124,6 +124,10 @@ async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
     job = jobs.job(schedule=DAILY)
     jobs.runner.ends.jobs = {"pull": job}
     queue = jobs.make_queue(job)
+    told: list[tuple[float, str, float]] = []
+    jobs.runner.tell_to(
+        lambda run, ending, seconds: told.append((run.started_at, ending.outcome, seconds))
+    )
     bench.simulator.state.expire_access_tokens("ada")
     bench.clock.advance(3600)
     bench.fault("status", times=None)
@@ -146,6 +150,10 @@ async def test_a_daily_run_is_made_up_for_once_the_provider_is_back(
     assert (run.id, run.outcome, run.error) == (waiting.id, "succeeded", None)
     assert (run.attempt, run.records) == (1, 1)
     assert len(await runtime.runs.history(None, limit=9)) == 1
+    again_at_last = NOW + 3600 + SHORTEST - 1 + 3600
+    assert told == [(NOW + 3600, "interrupted", 0), (again_at_last, "succeeded", 0)], (
+        "who counts how long runs take does not count how long they wait"
+    )
     await queue.aclose()
 
 
