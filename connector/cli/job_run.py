@@ -98,7 +98,7 @@ def make_runner(runtime: Runtime) -> JobRunner:
         owner=runtime.owner,
         now=runtime.now,
     )
-    runner.http = runtime.settings.http
+    runner.http, runner.ends.jobs = runtime.settings.http, runtime.settings.jobs
     return runner
 
 

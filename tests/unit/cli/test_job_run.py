@@ -8,7 +8,8 @@ from contextlib import closing
 import pytest
 
 from connector.cli.job_run import Outcome, exit_status
-from tests.unit.cli.conftest import Commands
+from connector.store.queued_runs import Wish
+from tests.unit.cli.conftest import JOB, Commands
 from tests.unit.workbench import ACCOUNT, dead_owner, run_apart
 
 ONE = "def pull(api, context): return [{'id': 1}]"
@@ -33,6 +34,43 @@ def claim(commands: Commands, owner: str | None = None) -> None:
             await runtime.runs.claim("pull", ACCOUNT, None, owner=who, now=time.time())
 
     run_apart(work)
+
+
+SECOND = """
+[jobs.second]
+account = "acme/*"
+after = "pull"
+run = "pulls:pull"
+destination = { to = "sqlite:///ads.db", table = "second", key = ["id"] }
+"""
+
+
+def test_a_run_of_a_schedule_that_waited_is_followed_by_what_follows_it(
+    commands: Commands,
+) -> None:
+    """It is the slot's run, whoever begins it; one that nobody waited for would follow no more."""
+    commands.bench.connect_apart()
+    commands.configure(
+        JOB.replace('run = "pulls:pull"', 'run = "pulls:pull"\nschedule = "every 1d"') + SECOND
+    )
+    commands.write(ONE)
+
+    async def wait() -> None:
+        async with commands.bench.runtime() as runtime:
+            wishes = [Wish(account=ACCOUNT, delay=1800)]
+            await runtime.runs.queue.put("pull", wishes, due_at=1e9, now=time.time())
+
+    async def look() -> None:
+        async with commands.bench.runtime() as runtime:
+            found = await runtime.runs.history(None, limit=9)
+            assert {(one.job, one.outcome, one.due_at) for one in found} == {
+                ("pull", "succeeded", 1e9),
+                ("second", "queued", 1e9),
+            }
+
+    run_apart(wait)
+    assert commands.run("jobs", "run", "pull") == 0
+    run_apart(look)
 
 
 class TestExitStatus:
