@@ -24,8 +24,8 @@ from .real_time import real_time_workbench
 from .scheduled import Scheduled
 
 HUNG: Final = IN_ALL + 4
-EVERY: Final = 3.0
-DEADLINE: Final = 4.0
+EVERY: Final = 5.0
+DEADLINE: Final = 10.0
 #: What a busy machine adds.
 BUSY: Final = 6.0
 REQUEST: Final = """
@@ -47,14 +47,14 @@ provider = "slow"
 account = "slow/*"
 schedule = "every 2s"
 jitter = "0s"
-deadline = "4s"
+deadline = "10s"
 destination = {{ to = "sqlite:///slow.db", table = "records" }}
 [jobs.slow.request]
 url = "records"
 {request}
 [jobs.quick]
 account = "acme/*"
-schedule = "every 3s"
+schedule = "every 5s"
 jitter = "0s"
 destination = {{ to = "sqlite:///quick.db", table = "records" }}
 [jobs.quick.request]
@@ -158,7 +158,7 @@ def test_others_are_on_time_and_what_hangs_is_killed_at_its_deadline(
         )
         daemon.stop()
     killed = daemon.runs("job = 'slow' AND outcome = 'failed'")
-    assert {run["error"] for run in killed} == {"killed at its deadline of 4 s"}
+    assert {run["error"] for run in killed} == {"killed at its deadline of 10 s"}
     took = [run["finished_at"] - run["started_at"] for run in killed]
     assert min(took) >= DEADLINE - 0.1
     assert max(took) < DEADLINE + GRACE + BUSY
@@ -169,7 +169,7 @@ def test_others_are_on_time_and_what_hangs_is_killed_at_its_deadline(
 
     quick = daemon.runs("job = 'quick' AND outcome <> 'queued'")
     due = [run["due_at"] for run in quick]
-    assert due[-1] - due[0] >= 2 * DEADLINE
+    assert due[-1] - due[0] >= DEADLINE, "while others hang"
     assert due == [due[0] + EVERY * number for number in range(len(due))], "none is left out"
     assert {run["outcome"] for run in quick} == {"succeeded"}
     assert max(run["started_at"] - run["due_at"] for run in quick) < DEADLINE
